@@ -1,0 +1,3 @@
+"""Singer target that keeps TikTok Custom Audiences in step with any table a Singer tap can read."""
+
+__version__ = "0.1.0"
