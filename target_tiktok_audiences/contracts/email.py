@@ -1,0 +1,23 @@
+"""E-mail addresses, as TikTok matches them."""
+
+from __future__ import annotations
+
+from target_tiktok_audiences.contracts.rejection import Rejected, Rejection
+
+
+def normalise(value: str) -> str:
+    """Remove all white space and lower-case.
+
+    Dots and +tags stay: TikTok's newer pages no longer ask to strip them. What follows the one `@` must have a
+    dot inside; more is not checked, so that unusual and international addresses pass.
+    """
+    address = "".join(value.split()).lower()
+    local, at, domain = address.partition("@")
+    if not (local and at) or "@" in domain or "." not in domain[1:-1] or not _is_text(address):
+        raise Rejected(Rejection.EMAIL_SYNTAX)
+    return address
+
+
+def _is_text(address: str) -> bool:
+    """Tell whether the address can be written as UTF-8; JSON may carry lone surrogates, which cannot."""
+    return address.isascii() or not any("\ud800" <= character <= "\udfff" for character in address)
