@@ -23,7 +23,7 @@ class Rejection(str, Enum):
     """The digest of an empty string, of `null` or the like: somebody hashed a gap in the data."""
 
 
-class Rejected(Exception):  # noqa: N818 - a rejected identifier is an everyday outcome, not an error
+class Rejected(Exception):
     """Raised for an identifier that cannot be used; carries the reason and never the value."""
 
     def __init__(self, reason: Rejection) -> None:

@@ -49,3 +49,120 @@ class AudienceType(str, Enum):
     PARTNER = "Partner"
     CHALLENGE = "Challenge"
     PREFERRED_POPULATION = "Preferred Population"
+
+
+class Audience(msgspec.Struct, frozen=True):
+    """An audience as `list/` shows it: what it is, and its times in UTC."""
+
+    audience_id: str
+    name: str | None = None
+    audience_type: str | None = None
+    calculate_type: str | None = None
+    cover_num: int | None = None
+    """People matched; 0 while TikTok processes, and it may exceed the identifiers sent."""
+    is_valid: bool = False
+    is_creator: bool = False
+    create_time: str | None = None
+    expired_time: str | None = None
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When it was created; None where TikTok does not say."""
+        return _utc(self.create_time)
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it goes unused for too long and is lost."""
+        return _utc(self.expired_time)
+
+
+class AudienceDetails(msgspec.Struct, frozen=True):
+    """An audience as `get/` shows it; its times are in the advertiser's own zone, so none is taken from here."""
+
+    audience_id: str
+    name: str | None = None
+    type: str | None = None
+    calculate_type: str | None = None
+    cover_num: int | None = None
+    is_valid: bool = False
+    is_creator: bool = False
+    error_msg: str | None = None
+    """Why the last change failed, possibly hours after TikTok accepted it."""
+
+
+class HistoryEntry(msgspec.Struct, frozen=True):
+    """One change of an audience, and what TikTok says went wrong with it in part."""
+
+    msg: str | None = None
+    opt_time: str | None = None
+
+
+class Advertiser(msgspec.Struct, frozen=True):
+    """An ad account that the token may see."""
+
+    advertiser_id: str
+    name: str | None = None
+    status: str | None = None
+    timezone: str | None = None
+
+
+class PageInfo(msgspec.Struct, frozen=True):
+    """Where a page of a list stands."""
+
+    page: int
+    total_page: int
+
+
+class AudiencePage(msgspec.Struct, frozen=True):
+    """`data` of `dmp/custom_audience/list/`."""
+
+    list: list[Audience]
+    page_info: PageInfo
+
+
+class AudienceWithHistory(msgspec.Struct, frozen=True):
+    """One item of `dmp/custom_audience/get/`."""
+
+    audience_details: AudienceDetails
+    audience_history: list[HistoryEntry] = []
+
+    @property
+    def error(self) -> str | None:
+        """The newest thing TikTok says went wrong with a change, in full or in part."""
+        partial = max(
+            (entry for entry in self.audience_history if entry.msg),
+            key=lambda entry: entry.opt_time or "",
+            default=None,
+        )
+        return self.audience_details.error_msg or (partial.msg if partial else None)
+
+
+class AudienceDetailsPage(msgspec.Struct, frozen=True):
+    """`data` of `dmp/custom_audience/get/`."""
+
+    list: list[AudienceWithHistory]
+
+
+class AdvertiserPage(msgspec.Struct, frozen=True):
+    """`data` of `advertiser/info/`."""
+
+    list: list[Advertiser]
+
+
+class UploadedFile(msgspec.Struct, frozen=True):
+    """`data` of `dmp/custom_audience/file/upload/`: a path that only the uploading advertiser can use, and soon."""
+
+    file_path: str
+
+
+class CreatedAudience(msgspec.Struct, frozen=True):
+    """`data` of `dmp/custom_audience/create/`."""
+
+    custom_audience_id: str
+
+
+def _utc(text: str | None) -> datetime | None:
+    try:
+        return datetime.strptime(text or "", "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
