@@ -1,0 +1,210 @@
+"""An audience: what it holds, what is being done to it, and when that is done. No I/O; the time is always given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+from target_tiktok_audiences.emulator.answers import Code, Refusal
+from target_tiktok_audiences.tiktok.models import Action, AudienceType, CalculateType
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+    from target_tiktok_audiences.emulator.options import Options
+
+# The least that may be left after an update, and the least that makes a new audience usable.
+FLOOR = 1000
+# Shown as the expiry of an audience that was never valid yet (recorded).
+NO_EXPIRY = datetime(2038, 1, 1, tzinfo=timezone.utc)
+LIFETIME = timedelta(days=365)
+EXPIRING = timedelta(days=60)
+
+# TikTok's text, reported for size 0, for an audience being processed, and for one expired.
+NOT_EDITABLE = "Audience is not editable, please check audience status"
+# TikTok's text, recorded by a vendor. Its numeric code is not public: 40002 here.
+UNFINISHED_REPLACE = (
+    "This replace operation is rejected as there is an existing unfinished replace operation for this audience. "
+    "Please wait until the current operation completes on this audience before re trying. "
+    "Recommend no more than one replace operation per day."
+)
+# The rule is documented, its text is not.
+BELOW_FLOOR = f"The audience would have fewer than {FLOOR} users after this operation."
+
+
+@dataclass
+class HistoryEntry:
+    """One line of an audience's history; `msg` tells of a failure, once it is known."""
+
+    # Only `create` is evidenced; the names of the other operations are chosen here.
+    action: str
+    time: datetime
+    msg: str | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """A creation or an update that was accepted and is being processed."""
+
+    action: Action
+    digests: AbstractSet[bytes]
+    lines: int
+    unreadable: int
+    done: datetime
+    entry: HistoryEntry
+    fail_later: str | None = None
+
+
+@dataclass(kw_only=True)
+class Audience:
+    """One audience as TikTok has it."""
+
+    audience_id: str
+    owner_id: str
+    name: str
+    create_time: datetime
+    modify_time: datetime
+    audience_type: AudienceType = AudienceType.CUSTOMER_FILE
+    calculate_type: CalculateType | None
+    retention_in_days: int | None = None
+    sub_type: str = "NORMAL"
+    enhancement: bool = False
+    shared_with: AbstractSet[str] = frozenset()
+    members: AbstractSet[bytes] = frozenset()
+    matched: int = 0
+    """People found on TikTok after the last change; 0 if they are fewer than the floor."""
+    error_msg: str | None = None
+    history: list[HistoryEntry] = field(default_factory=list)
+    """The newest entry comes first; TikTok's order is not documented."""
+    processing: list[Change] = field(default_factory=list)
+
+
+def combine(members: AbstractSet[bytes], action: Action, digests: AbstractSet[bytes]) -> AbstractSet[bytes]:
+    """Carry out an action: APPEND adds what is new, REMOVE takes what is there, REPLACE swaps all."""
+    if action is Action.APPEND:
+        return members | digests
+    if action is Action.REMOVE:
+        return members - digests
+    return digests
+
+
+def expected_members(audience: Audience) -> AbstractSet[bytes]:
+    """Tell what the audience holds once all that was accepted is processed."""
+    members = audience.members
+    for change in audience.processing:
+        members = combine(members, change.action, change.digests)
+    return members
+
+
+def count_matched(members: AbstractSet[bytes], options: Options) -> int:
+    """How many people TikTok finds for these identifiers."""
+    return round(len(members) * options.match_rate)
+
+
+def accept(audience: Audience, change: Change) -> None:
+    """Take a change for processing. An accepted change counts as a modification."""
+    audience.processing.append(change)
+    audience.history.insert(0, change.entry)
+    audience.modify_time = change.entry.time
+
+
+def settle(audience: Audience, now: datetime, options: Options) -> None:
+    """Carry out every change whose processing is over."""
+    while audience.processing and audience.processing[0].done <= now:
+        _process(audience, audience.processing.pop(0), options)
+
+
+def _process(audience: Audience, change: Change, options: Options) -> None:
+    if change.unreadable:
+        # Lines that cannot be parsed are a partial failure in the history; the wording is ours.
+        change.entry.msg = f"{change.unreadable} of {change.lines} rows could not be parsed."
+    members = combine(audience.members, change.action, change.digests)
+    failure = change.fail_later
+    if failure is None and change.entry.action != "create" and below_floor(members, options):
+        failure = BELOW_FLOOR
+    audience.error_msg = failure
+    if failure is not None:
+        change.entry.msg = failure
+        return
+    audience.members = members
+    matched = count_matched(members, options)
+    # With fewer matches than the floor an audience stays at size 0 and never becomes editable.
+    audience.matched = matched if matched >= FLOOR else 0
+
+
+def below_floor(members: AbstractSet[bytes], options: Options) -> bool:
+    """Tell whether an update may not leave these members.
+
+    Append, remove and replace all fail if fewer than 1,000 would be left. Whether people or identifiers
+    count, and whether the call or its processing fails, is not documented: hence two options.
+    """
+    counted = len(members) if options.floor_counts == "rows" else count_matched(members, options)
+    return counted < FLOOR
+
+
+def expiry(audience: Audience) -> datetime:
+    """When the audience expires.
+
+    With a retention it is fixed at creation and nothing resets it; else 365 days after the last modification.
+    """
+    if not audience.matched:
+        return NO_EXPIRY
+    if audience.retention_in_days is not None:
+        return audience.create_time + timedelta(days=audience.retention_in_days)
+    return audience.modify_time + LIFETIME
+
+
+def is_expired(audience: Audience, now: datetime) -> bool:
+    """Tell whether the audience is lost: an expired one is unavailable, of size 0, and can only be deleted."""
+    return now >= expiry(audience)
+
+
+def is_expiring(audience: Audience, now: datetime) -> bool:
+    """Tell whether the audience is within 60 days of its expiry."""
+    return bool(audience.matched) and not is_expired(audience, now) and now >= expiry(audience) - EXPIRING
+
+
+def is_valid(audience: Audience, now: datetime, options: Options) -> bool:
+    """Tell whether the audience can be used and changed: not too small, not expired, not being calculated."""
+    idle = not audience.processing or options.editable_while_processing
+    return bool(audience.matched) and idle and not is_expired(audience, now)
+
+
+def refuse_change(audience: Audience, action: Action, now: datetime, options: Options) -> None:
+    """Raise if an update by files is not possible now."""
+    if audience.audience_type is not AudienceType.CUSTOMER_FILE:
+        # Only customer file audiences are made from files; the answer to other types is not documented.
+        raise Refusal(Code.BAD_PARAMETER, "Only a Customer File Audience can be updated by files.")
+    replacing = any(change.entry.action == "replace" for change in audience.processing)
+    if action is Action.REPLACE and replacing:
+        raise Refusal(Code.BAD_PARAMETER, UNFINISHED_REPLACE)
+    if not is_valid(audience, now, options):
+        raise Refusal(Code.BAD_PARAMETER, NOT_EDITABLE)
+
+
+def rename(audience: Audience, name: str, now: datetime) -> None:
+    """Rename the audience.
+
+    A rename was recorded minutes after a creation, in a sandbox where nothing becomes valid: so it is allowed
+    in every state but expired, when only deletion is possible.
+    """
+    if is_expired(audience, now):
+        raise Refusal(Code.BAD_PARAMETER, NOT_EDITABLE)
+    audience.name = name
+    audience.modify_time = now
+    audience.history.insert(0, HistoryEntry("rename", now))
+
+
+def change_sub_type(audience: Audience, sub_type: str, now: datetime) -> None:
+    """Turn a normal audience into one for reach and frequency ads; there is no way back, and none for lookalikes."""
+    if is_expired(audience, now):
+        raise Refusal(Code.BAD_PARAMETER, NOT_EDITABLE)
+    if sub_type == audience.sub_type:
+        # The code is documented as "no update needed"; that it is used here is a guess.
+        raise Refusal(Code.NO_UPDATE_NEEDED, "No update is needed.")
+    if sub_type != "REACH_FREQUENCY" or audience.audience_type is AudienceType.LOOKALIKE:
+        raise Refusal(Code.BAD_PARAMETER, f"audience_sub_type cannot be changed to {sub_type} for this audience.")
+    audience.sub_type = sub_type
+    audience.modify_time = now
+    audience.history.insert(0, HistoryEntry("update_sub_type", now))

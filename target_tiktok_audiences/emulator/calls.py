@@ -1,0 +1,22 @@
+"""What an endpoint is given, and what it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from target_tiktok_audiences.emulator.accounts import Grant
+    from target_tiktok_audiences.emulator.fields import Fields
+
+    Data = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that was let in, with the fields of its query, form or JSON body."""
+
+    grant: Grant
+    fields: Fields
+    fail_later: str | None = None
+    """Why the change that this request asks for will fail when it is processed."""

@@ -1,0 +1,150 @@
+"""Authorisation and what a token can see: tokens, advertisers, the user; and the page that a browser is sent to."""
+
+from __future__ import annotations
+
+import secrets
+from html import escape
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from target_tiktok_audiences.emulator import fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from target_tiktok_audiences.emulator.calls import Call, Data
+    from target_tiktok_audiences.emulator.state import Emulator
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>body {{ font: 1.1rem/1.5 sans-serif; margin: 2rem auto; max-width: 36rem; padding: 0 1rem }}
+button {{ font: inherit; padding: .5rem 1.5rem; margin-right: 1rem }}</style>
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+{content}
+</main>
+</body>
+</html>
+"""
+
+QUESTION = """<p>This is the TikTok emulator: nothing real is authorised here.</p>
+<p>The app <strong>{app_id}</strong> asks for the permission <em>Audience Management</em> on these advertisers:</p>
+<ul>{advertisers}</ul>
+<form method="post">
+<button name="decision" value="approve">Approve</button>
+<button name="decision" value="deny">Deny</button>
+</form>"""
+
+
+def exchange_code(emulator: Emulator, call: Call) -> Data:
+    """Give a token for an authorisation code."""
+    fields.require(call.fields, "app_id", "secret", "auth_code")
+    emulator.accounts.check_app(fields.text(call.fields, "app_id"), fields.text(call.fields, "secret"))
+    with_advertisers = fields.boolean(call.fields, "return_advertiser_ids")
+    token, grant = emulator.accounts.exchange(fields.text(call.fields, "auth_code"), emulator.now())
+    data: Data = {"access_token": token, "scope": list(grant.scopes)}
+    if with_advertisers is not False:
+        data["advertiser_ids"] = [advertiser.advertiser_id for advertiser in emulator.accounts.visible(grant)]
+    return data
+
+
+def revoke_token(emulator: Emulator, call: Call) -> Data:
+    """End a token's life."""
+    fields.require(call.fields, "app_id", "secret", "access_token")
+    emulator.accounts.check_app(fields.text(call.fields, "app_id"), fields.text(call.fields, "secret"))
+    emulator.accounts.revoke(fields.text(call.fields, "access_token"))
+    return {}
+
+
+def list_advertisers(emulator: Emulator, call: Call) -> Data:
+    """List the advertisers that the token may act for."""
+    fields.require(call.fields, "app_id", "secret")
+    emulator.accounts.check_app(fields.text(call.fields, "app_id"), fields.text(call.fields, "secret"))
+    return {
+        "list": [
+            {"advertiser_id": advertiser.advertiser_id, "advertiser_name": advertiser.name}
+            for advertiser in emulator.accounts.visible(call.grant)
+        ],
+    }
+
+
+def advertiser_info(emulator: Emulator, call: Call) -> Data:
+    """Describe advertisers. Of TikTok's many fields, most of them null or masked, those that say something."""
+    query = fields.decode_query(call.fields, lists=["advertiser_ids"])
+    fields.require(query, "advertiser_ids")
+    found = [emulator.accounts.advertiser(call.grant, each) for each in fields.ids(query, "advertiser_ids")]
+    return {
+        "list": [
+            {
+                "advertiser_id": advertiser.advertiser_id,
+                "name": advertiser.name,
+                "company": advertiser.name,
+                "status": advertiser.status,
+                "role": "ROLE_ADVERTISER",
+                "timezone": advertiser.timezone,
+                "display_timezone": advertiser.timezone,
+                "currency": advertiser.currency,
+                "country": advertiser.country,
+                "balance": 0,
+                "create_time": 1779790935,
+                "advertiser_account_type": "AUCTION",
+            }
+            for advertiser in found
+        ],
+    }
+
+
+def user_info(emulator: Emulator, call: Call) -> Data:
+    """Describe the user who gave the token: a cheap way to check it."""
+    del emulator, call
+    return {
+        "core_user_id": "6900000000000000001",
+        "display_name": "Emulated user",
+        "email": "e***@example.com",
+        "create_time": 1779790935,
+    }
+
+
+async def authorisation_page(request: Request, emulator: Emulator) -> Response:
+    """Ask whether an app may act for the advertisers, and send the browser back with the answer."""
+    query = request.query_params
+    redirect_uri = query.get("redirect_uri", "")
+    if query.get("app_id") != emulator.app_id:
+        return _page("Unknown app", "<p>The app_id of this address is not that of the emulator.</p>", 400)
+    # TikTok takes only addresses that were registered for the app; here every web address is.
+    if urlsplit(redirect_uri).scheme not in {"http", "https"}:
+        return _page("Wrong address", "<p>The redirect_uri of this address is missing or no web address.</p>", 400)
+    if request.method == "GET":
+        names = (
+            f"<li>{escape(each.name)} ({escape(each.advertiser_id)})</li>"
+            for each in emulator.accounts.advertisers.values()
+        )
+        return _page("Authorise this app?", QUESTION.format(app_id=escape(emulator.app_id), advertisers="".join(names)))
+    answer = {"state": query["state"]} if "state" in query else {}
+    if (await request.form()).get("decision") == "approve":
+        # The other code that TikTok sends along is of no use, and is here to catch a client that takes it.
+        answer |= {"auth_code": emulator.accounts.new_auth_code(emulator.now()), "code": secrets.token_hex(20)}
+    else:
+        # What TikTok sends after a refusal is not documented; this is the usual OAuth answer.
+        answer |= {"error": "access_denied"}
+    return RedirectResponse(_with_query(redirect_uri, answer), 303)
+
+
+def _page(title: str, content: str, status: int = 200) -> Response:
+    return HTMLResponse(PAGE.format(title=title, content=content), status)
+
+
+def _with_query(address: str, added: Mapping[str, str]) -> str:
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(query=urlencode([*parse_qsl(parts.query), *added.items()])))
