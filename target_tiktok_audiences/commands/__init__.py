@@ -1,0 +1,30 @@
+"""The executable: the Singer target, and the subcommands beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from target_tiktok_audiences.commands.contracts import contracts
+from target_tiktok_audiences.commands.emulator import emulator
+from target_tiktok_audiences.target import TargetTikTokAudiences
+
+
+def main() -> None:
+    """Run the subcommand that is named; without one, the Singer target."""
+    singer = TargetTikTokAudiences.cli  # also sets up logging
+    click.Group(
+        name=singer.name,
+        help=f"{TargetTikTokAudiences.__doc__} Without a command: read Singer messages from standard input.",
+        params=singer.params,
+        callback=_run_target,
+        invoke_without_command=True,
+        commands=[contracts, emulator],
+    )(prog_name=singer.name)
+
+
+@click.pass_context
+def _run_target(ctx: click.Context, /, **options: Any) -> None:
+    if ctx.invoked_subcommand is None:
+        TargetTikTokAudiences.invoke(**options)

@@ -13,6 +13,7 @@ import logging
 import random
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -39,6 +40,8 @@ CONNECT_TIMEOUT_S = 10
 ANSWER_TIMEOUT_S = 120
 
 _AUDIENCE = "dmp/custom_audience"
+_CREATE = f"{_AUDIENCE}/create/"
+_UPDATE = f"{_AUDIENCE}/update/"
 _NO_UPDATE_NEEDED = 40012
 _LARGEST_PAGE = 100
 
@@ -53,6 +56,20 @@ class Envelope(msgspec.Struct):
     message: str = ""
     request_id: str | None = None
     data: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One answered call."""
+
+    path: str
+    code: int
+    request_id: str | None
+
+    @property
+    def changes(self) -> bool:
+        """Whether it was made to change an audience."""
+        return self.path in {_CREATE, _UPDATE}
 
 
 class TikTok:
@@ -77,6 +94,8 @@ class TikTok:
         self._session = session or requests.Session()
         self._sleep = sleep
         self._date: datetime | None = None
+        self.calls: list[Call] = []
+        """Every answer so far, for the report."""
 
     def close(self) -> None:
         """Give the connections back."""
@@ -94,7 +113,7 @@ class TikTok:
     def advertisers(self, advertiser_ids: Sequence[str]) -> list[models.Advertiser]:
         """Look up ad accounts; one that the token may not see is an error or is left out."""
         params = {"advertiser_ids": _json(advertiser_ids)}
-        return self._call("GET", "advertiser/info/", models.AdvertiserPage, params=params).list
+        return self._call("GET", "advertiser/info/", models.AdvertiserPage, params=params).items
 
     def audiences(self, advertiser_id: str, audience_ids: Sequence[str] = ()) -> Iterator[models.Audience]:
         """List audiences that the advertiser owns or shares, of any type, page by page; at most 100 ids."""
@@ -103,7 +122,7 @@ class TikTok:
             params["custom_audience_ids"] = _json(audience_ids)
         for page in itertools.count(1):
             answer = self._call("GET", f"{_AUDIENCE}/list/", models.AudiencePage, params={**params, "page": page})
-            yield from answer.list
+            yield from answer.items
             if page >= answer.page_info.total_page:
                 return
 
@@ -111,7 +130,7 @@ class TikTok:
         """Get one audience with what TikTok says of its last changes; None where there is none of that id."""
         params = {"advertiser_id": advertiser_id, "custom_audience_ids": _json([audience_id])}
         answer = self._call("GET", f"{_AUDIENCE}/get/", models.AudienceDetailsPage, params=params)
-        return next((found for found in answer.list if found.audience_details.audience_id == audience_id), None)
+        return next((found for found in answer.items if found.audience_details.audience_id == audience_id), None)
 
     def upload(self, advertiser_id: str, file: Path, calculate_type: CalculateType) -> str:
         """Upload a file, streamed from disk; give the path under which a create or an update finds it."""
@@ -146,8 +165,7 @@ class TikTok:
         }
         if retention_in_days is not None:
             body["retention_in_days"] = retention_in_days
-        path = f"{_AUDIENCE}/create/"
-        return self._call("POST", path, models.CreatedAudience, json=body, harmless=False).custom_audience_id
+        return self._call("POST", _CREATE, models.CreatedAudience, json=body, harmless=False).custom_audience_id
 
     def update(self, advertiser_id: str, audience_id: str, file_paths: Sequence[str], action: Action) -> None:
         """Append, remove or replace identifiers. The action is always sent: without one TikTok replaces."""
@@ -158,7 +176,7 @@ class TikTok:
             "action": action.value,
         }
         try:
-            self._call("POST", f"{_AUDIENCE}/update/", Any, json=body, harmless=False)
+            self._call("POST", _UPDATE, Any, json=body, harmless=False)
         except Refused as refused:
             if refused.code != _NO_UPDATE_NEEDED:
                 raise
@@ -223,6 +241,7 @@ class TikTok:
             envelope = msgspec.json.decode(response.content, type=Envelope)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise _http_error(path, response.status_code) from None
+        self.calls.append(Call(path, envelope.code, envelope.request_id))
         if envelope.code != 0:
             message = envelope.message.replace(self._token, "***")
             raise refusal(path, envelope.code, message, envelope.request_id)

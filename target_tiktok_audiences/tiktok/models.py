@@ -116,7 +116,7 @@ class PageInfo(msgspec.Struct, frozen=True):
 class AudiencePage(msgspec.Struct, frozen=True):
     """`data` of `dmp/custom_audience/list/`."""
 
-    list: list[Audience]
+    items: list[Audience] = msgspec.field(name="list")
     page_info: PageInfo
 
 
@@ -140,13 +140,13 @@ class AudienceWithHistory(msgspec.Struct, frozen=True):
 class AudienceDetailsPage(msgspec.Struct, frozen=True):
     """`data` of `dmp/custom_audience/get/`."""
 
-    list: list[AudienceWithHistory]
+    items: list[AudienceWithHistory] = msgspec.field(name="list")
 
 
 class AdvertiserPage(msgspec.Struct, frozen=True):
     """`data` of `advertiser/info/`."""
 
-    list: list[Advertiser]
+    items: list[Advertiser] = msgspec.field(name="list")
 
 
 class UploadedFile(msgspec.Struct, frozen=True):

@@ -1,0 +1,79 @@
+"""Bytes in, Singer messages out. No error ever quotes a line: lines hold personal data."""
+
+from __future__ import annotations
+
+import json
+import sys
+from decimal import Decimal
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+from singer_sdk.exceptions import InvalidInputLine
+from singer_sdk.singerlib.encoding.base import GenericSingerReader
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Iterable, Iterator
+
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode  # Decimal, so that a STATE goes out as it came
+_SHAPES: dict[str, dict[str, type]] = {
+    "SCHEMA": {"stream": str, "schema": dict},
+    "RECORD": {"stream": str, "record": dict},
+    "STATE": {"value": dict},
+    "ACTIVATE_VERSION": {"stream": str},
+    "BATCH": {"stream": str},
+}
+
+
+class MessageReader(GenericSingerReader[bytes]):
+    """Reads one JSON message a line, from bytes or text; blank lines are passed over."""
+
+    line_number = 0
+    """Line of the input at which the reader stands, from 1."""
+
+    @property
+    def default_input(self) -> IO[bytes]:
+        """Standard input, undecoded."""
+        return sys.stdin.buffer
+
+    def process_lines(
+        self, file_input: IO[bytes] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
+    ) -> Counter[str]:
+        """Hand each message to the callback of its type; raises `InvalidInputLine`."""
+        return super().process_lines(self._lines(file_input or self.default_input), callbacks)  # type: ignore[arg-type]
+
+    def _lines(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        for self.line_number, line in enumerate(lines, 1):
+            if not line.isspace():
+                yield line
+
+    def deserialize_json(self, line: bytes) -> dict[str, Any]:
+        """Decode a line and check that it is a message, so that nobody after this meets a surprise."""
+        try:
+            message = _decode(line)
+        except (msgspec.DecodeError, UnicodeError):
+            message = self._decode_leniently(line)
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+            raise self._invalid("is no Singer message: it has no `type`")
+        for key, kind in _SHAPES.get(message["type"], {}).items():
+            if not isinstance(message.get(key), kind):
+                raise self._invalid(f"is a {message['type']} message without a proper `{key}`")
+        return message
+
+    def _decode_leniently(self, line: bytes) -> object:
+        """Decode what Python's own json writes and strict JSON forbids: NaN, Infinity, lone surrogates."""
+        try:
+            return json.loads(line, parse_float=Decimal)
+        except (ValueError, RecursionError) as exc:
+            raise self._invalid(f"of {len(line):,} bytes is not JSON ({type(exc).__name__})") from None
+
+    def assert_line_requires(self, line_dict: dict[str, Any], requires: set[str]) -> None:  # type: ignore[override]
+        """Check for keys; the SDK's own version quotes the message."""
+        if missing := requires - line_dict.keys():
+            raise self._invalid(f"lacks {', '.join(f'`{key}`' for key in sorted(missing))}")
+
+    def _process_unknown_message(self, message_dict: dict[str, Any]) -> None:  # noqa: ARG002
+        raise self._invalid(f"has an unknown message type; known are {', '.join(_SHAPES)}")
+
+    def _invalid(self, what: str) -> InvalidInputLine:
+        return InvalidInputLine(f"Line {self.line_number:,} of the input {what}. Check the tap's output.")

@@ -1,0 +1,154 @@
+"""What happened: a log line for each audience, a table on a terminal, a JSON file. Never an identifier."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from target_tiktok_audiences.membership import Books, total
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class AudienceReport:
+    """One audience's run."""
+
+    audience: str
+    advertiser_id: str
+    contract: str
+    load_method: str
+    audience_id: str | None = None
+    origin: str | None = None
+    """`set` by `audience_id`, `created` by us, or `found` by its name."""
+    plan: str | None = None
+    """What the run set out to do; None where it did not come that far."""
+    reason: str = ""
+    outcome: str = "failed"
+    """`ok`, `planned` (a dry run), `held` or `failed`."""
+    message: str = ""
+    warning: str = ""
+    books: list[Books] = field(default_factory=list)
+    desired: int = 0
+    sent: int = 0
+    files: int = 0
+    bytes: int = 0
+    calls: int = 0
+    request_ids: list[str] = field(default_factory=list)
+    cover_num: int | None = None
+    is_valid: bool | None = None
+
+    @property
+    def title(self) -> str:
+        """The audience as a user would name it."""
+        identity = f"{self.audience_id}, " if self.audience_id else ""
+        return f'Audience "{self.audience}" ({identity}advertiser {self.advertiser_id})'
+
+    def log(self) -> None:
+        """Write the audience's one line."""
+        level = {"failed": logging.ERROR, "held": logging.WARNING}.get(self.outcome, logging.INFO)
+        records = total(self.books)
+        figures = {
+            "outcome": self.outcome,
+            "plan": self.plan,
+            **{name: count for name, count in records.as_dict().items() if isinstance(count, int)},
+            "rejected": sum(records.rejected.values()),
+            **records.rejected,
+            **{name: getattr(self, name) for name in ("desired", "sent", "files", "bytes", "calls")},
+            "request_ids": ",".join(self.request_ids) or "none",
+        }
+        line = " ".join(f"{name}={value}" for name, value in figures.items())
+        log.log(level, "%s: %s. %s", self.title, line, f"{self.message} {self.warning}".strip())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the audience's part of the JSON report."""
+        return {**vars(self), "books": [books.as_dict() for books in self.books]}
+
+
+@dataclass
+class RunReport:
+    """The whole run."""
+
+    version: str
+    started_at: str
+    dry_run: bool
+    outcome: str = "failed"
+    """`ok`, `held` or `failed`, the worst of its audiences."""
+    exit_code: int = 1
+    state_published: bool = False
+    seconds: float = 0.0
+    message: str = ""
+    audiences: list[AudienceReport] = field(default_factory=list)
+    unmatched: list[Books] = field(default_factory=list)
+    """Streams that were skipped."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the JSON report: `run`, `audiences` and `unmatched`."""
+        run = {name: value for name, value in vars(self).items() if name not in {"audiences", "unmatched"}}
+        return {
+            "run": run,
+            "audiences": [audience.as_dict() for audience in self.audiences],
+            "unmatched": [books.as_dict() for books in self.unmatched],
+        }
+
+    def save(self, path: Path) -> None:
+        """Write the JSON report; an older one of that name is replaced whole."""
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.replace(path)
+
+    def show(self, console: Console) -> None:
+        """Draw the table of audiences."""
+        table = Table(title="Dry run: nothing was changed" if self.dry_run else None)
+        for heading in (
+            "Audience",
+            "Outcome",
+            "Read",
+            "Accepted",
+            "Duplicate",
+            "Missing",
+            "Deleted",
+            "Rejected",
+            "Sent",
+        ):
+            table.add_column(heading, justify="left" if heading in {"Audience", "Outcome"} else "right")
+        for audience in self.audiences:
+            records = total(audience.books)
+            reasons = "".join(f"\n{reason} {count:,}" for reason, count in records.rejected.most_common())
+            counts = (records.read, records.accepted, records.duplicate, records.missing, records.deleted)
+            table.add_row(
+                f"{audience.audience}\n{audience.audience_id or 'not created'}",
+                f"{audience.plan or ''} {audience.outcome}".strip(),
+                *(f"{count:,}" for count in counts),
+                f"{sum(records.rejected.values()):,}{reasons}",
+                f"{audience.sent:,}",
+            )
+        console.print(table)
+
+
+class RejectsFile:
+    """JSON Lines of rejected records: where they stand and why, never what they hold."""
+
+    def __init__(self, path: Path, *, with_key: bool) -> None:
+        self._lines = path.open("w", encoding="utf-8")
+        self._with_key = with_key
+
+    def write(self, line: int, stream: str, contract: str, reason: str, key: dict[str, Any]) -> None:
+        """Add one rejected record; `key` are its key values, written only where they were asked for."""
+        reject = {"line": line, "stream": stream, "contract": contract, "reason": reason}
+        if self._with_key:
+            reject["key"] = key
+        self._lines.write(json.dumps(reject, default=str) + "\n")
+
+    def close(self) -> None:
+        """Bring the lines to the disk."""
+        self._lines.close()

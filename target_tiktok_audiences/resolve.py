@@ -1,0 +1,133 @@
+"""Which audience of TikTok's a feed means, and how it stands now."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from target_tiktok_audiences.membership import Standing, Status
+from target_tiktok_audiences.tiktok import AudienceType, NotFound
+
+if TYPE_CHECKING:
+    from target_tiktok_audiences.settings import Feed
+    from target_tiktok_audiences.state import RememberedAudience
+    from target_tiktok_audiences.tiktok import TikTok
+    from target_tiktok_audiences.tiktok.models import Audience, AudienceWithHistory
+
+MAX_AUDIENCES = 400
+"""Audiences that one advertiser may own."""
+
+log = logging.getLogger(__name__)
+
+
+class Unresolved(Exception):
+    """No one audience is meant; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The audience, or that there is none yet."""
+
+    origin: str
+    """`set` by `audience_id`, `created` by us, or `found` by its name."""
+    audience_id: str | None = None
+    standing: Standing = field(default_factory=lambda: Standing(Status.ABSENT))
+    error: str | None = None
+    """What TikTok says went wrong with a change."""
+
+
+def resolve(tiktok: TikTok, feed: Feed, name: str, remembered: RememberedAudience | None) -> Resolved:
+    """Find the audience: by `audience_id`, else by the id in STATE, else by its exact name. None may be there yet.
+
+    Raises `Unresolved` where `audience_id` names none or the name is not unique, and `TikTokError`.
+    """
+    if feed.audience_id:
+        found = _get(tiktok, feed.advertiser_id, feed.audience_id)
+        if found is None:
+            raise Unresolved(
+                f"Advertiser {feed.advertiser_id} has no audience {feed.audience_id}. Correct `audience_id`, or take it"
+                " out to have the audience found by its name or created."
+            )
+        return _resolved(tiktok, feed, found, "set", remembered)
+    if remembered:
+        found = _get(tiktok, feed.advertiser_id, remembered.audience_id)
+        if found is not None:
+            return _resolved(tiktok, feed, found, remembered.origin, remembered)
+        log.warning('Audience "%s": %s of the state is gone; looking for its name', name, remembered.audience_id)
+    listed = find_by_name(tiktok, feed.advertiser_id, name)
+    if listed is None:
+        return Resolved("created")
+    found = _get(tiktok, feed.advertiser_id, listed.audience_id)
+    if found is None:
+        raise Unresolved(
+            f"TikTok lists audience {listed.audience_id} of this name and cannot show it. Run again later."
+        )
+    return _resolved(tiktok, feed, found, "found", None, listed)
+
+
+def find_by_name(tiktok: TikTok, advertiser_id: str, name: str) -> Audience | None:
+    """Find the audience of exactly this name; names are not unique with TikTok, so two stop the run."""
+    audiences = list(tiktok.audiences(advertiser_id))
+    named = [audience for audience in audiences if audience.name == name]
+    if len(named) > 1:
+        ids = ", ".join(audience.audience_id for audience in named)
+        raise Unresolved(
+            f"Advertiser {advertiser_id} has {len(named)} audiences of this name: {ids}. Set `audience_id` to the one"
+            " that is meant."
+        )
+    if not named and sum(audience.is_creator for audience in audiences) >= MAX_AUDIENCES:
+        raise Unresolved(
+            f"Advertiser {advertiser_id} has {MAX_AUDIENCES} audiences, as many as TikTok allows. Delete one in TikTok"
+            " Ads Manager, or set `audience_id` to fill one that exists."
+        )
+    return named[0] if named else None
+
+
+def _get(tiktok: TikTok, advertiser_id: str, audience_id: str) -> AudienceWithHistory | None:
+    """Get an audience by its id; an unknown one is an empty list or an error, TikTok does not say which."""
+    try:
+        return tiktok.audience(advertiser_id, audience_id)
+    except NotFound:
+        return None
+
+
+def _resolved(
+    tiktok: TikTok,
+    feed: Feed,
+    found: AudienceWithHistory,
+    origin: str,
+    remembered: RememberedAudience | None,
+    listed: Audience | None = None,
+) -> Resolved:
+    """Derive how an audience stands. Times come from the list alone: there they are in UTC."""
+    details = found.audience_details
+    listed = listed or next(tiktok.audiences(feed.advertiser_id, [details.audience_id]), None)
+    changed_at = datetime.fromisoformat(remembered.changed_at) if remembered and remembered.changed_at else None
+    since = changed_at or (listed.created_at if listed else None)
+    foreign_because = _foreign_because(found, feed)
+    if foreign_because:
+        status = Status.FOREIGN
+    elif listed and listed.expires_at and listed.expires_at <= tiktok.now:
+        status = Status.EXPIRED
+    else:
+        status = Status.READY if details.is_valid else Status.PROCESSING
+    standing = Standing(
+        status,
+        size=details.cover_num or 0,
+        unchanged_for=tiktok.now - since if since else None,
+        foreign_because=foreign_because,
+    )
+    return Resolved(origin, details.audience_id, standing, found.error)
+
+
+def _foreign_because(found: AudienceWithHistory, feed: Feed) -> str:
+    details = found.audience_details
+    if details.type != AudienceType.CUSTOMER_FILE.value:
+        return f"its type is {details.type}, and only a {AudienceType.CUSTOMER_FILE.value} takes files"
+    if not details.is_creator:
+        return "another advertiser owns it and shares it"
+    if details.calculate_type != feed.contract.name:
+        return f"it holds {details.calculate_type}, and the contract is {feed.contract.name}"
+    return ""

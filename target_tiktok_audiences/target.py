@@ -1,0 +1,208 @@
+"""The front door: takes Singer messages, and says how the run ended.
+
+Overrides of the SDK's private methods stand here (and in the sink), each with the behaviour that it corrects.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, ClassVar
+
+import click
+from rich.console import Console
+from singer_sdk import Target
+from singer_sdk.exceptions import ConfigValidationError, InvalidInputLine, SingerSDKError
+from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
+from singer_sdk.plugin_base import JSONSchemaValidator
+from singer_sdk.singerlib.exceptions import SingerError
+from singer_sdk.singerlib.json import serialize_json
+
+from target_tiktok_audiences import __version__, settings, state
+from target_tiktok_audiences.membership import BooksDoNotBalance
+from target_tiktok_audiences.reader import MessageReader
+from target_tiktok_audiences.report import RejectsFile
+from target_tiktok_audiences.run import FeedConflict, Run, RunFailed
+from target_tiktok_audiences.sinks import CREDENTIAL_CHECK_STREAM, StreamSink
+from target_tiktok_audiences.tiktok import TikTok, TikTokError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from singer_sdk.helpers.capabilities import CapabilitiesEnum
+    from typing_extensions import Self
+
+CONFIG_WRONG = "The settings are not right"
+EXPECTED = (SingerSDKError, SingerError, TikTokError, FeedConflict, RunFailed, BooksDoNotBalance, OSError)
+"""What ends a run with one clear line; anything else is a fault of ours."""
+
+
+class TargetTikTokAudiences(Target):
+    """Keeps TikTok Custom Audiences in step with any table a Singer tap can read."""
+
+    name = "target-tiktok-audiences"
+    config_jsonschema: ClassVar[dict[str, Any]] = settings.SCHEMA
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.STREAM_MAPS,
+        PluginCapabilities.FLATTENING,
+        PluginCapabilities.STRUCTURED_LOGGING,
+        TargetCapabilities.VALIDATE_RECORDS,
+    ]
+    default_sink_class = StreamSink
+    message_reader_class = MessageReader
+    message_reader: MessageReader
+    sleep: Callable[[float], None] = staticmethod(time.sleep)
+
+    # The SDK drains, and emits STATE, every five minutes; here nothing is published before the end of input.
+    _MAX_RECORD_AGE_IN_MINUTES = math.inf
+
+    def __init__(self, **options: Any) -> None:
+        try:
+            super().__init__(**options)
+        except ValueError:
+            errors = settings.unreadable_variables(os.environ, self._env_var_prefix, self.config_jsonschema)
+            raise ConfigValidationError(CONFIG_WRONG, errors=errors) from None
+        self.max_parallelism = 1  # the SDK drains in threads, which signals do not reach
+        self.settings = settings.Settings.from_config(self.config)
+        tiktok = TikTok(
+            self.settings.access_token,
+            self.settings.api_url,
+            user_agent=f"{self.name}/{__version__}",
+            sleep=type(self).sleep,
+        )
+        self.run = Run(self.settings, tiktok, __version__)
+        self.rejects: RejectsFile | None = None
+        if self.settings.rejects_path:
+            self.rejects = RejectsFile(self.settings.rejects_path, with_key=self.settings.rejects_key)
+
+    def process_endofpipe(self) -> None:
+        """Bring the audiences up to date, then let the SDK emit the tap's STATE if it may go out."""
+        if self.sink_exists(CREDENTIAL_CHECK_STREAM):
+            self.run.check_credentials()
+            self.logger.info("The credentials are good; no audience was touched")
+        self.run.finish()
+        super().process_endofpipe()
+        if self.run.settled and not self.run.report.state_published:
+            for audience in self.run.report.audiences:
+                self.logger.info("%s: the tap keeps no state; set `audience_id` to pin this audience", audience.title)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        """Write the reports, and remove what was staged whatever happened."""
+        self.run.conclude(_last_words(error) if error else "", _exit_code(error))
+        try:
+            if self.rejects:
+                self.rejects.close()
+            if self.settings.report_path:
+                self.run.report.save(self.settings.report_path)
+            if self.run.report.audiences and sys.stderr.isatty():
+                self.run.report.show(Console(stderr=True))
+        finally:
+            self.run.close()
+
+    @classmethod
+    def invoke(  # type: ignore[override]
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: Any = None,
+        file_input: IO[str] | None = None,
+    ) -> None:
+        """Run the target. Whatever ends it, the last line says what happened and what to do.
+
+        Exits with 1 on failure, with 128 + its number on a signal, and never shows a stack trace for what a user can
+        mend.
+        """
+        if about:
+            cls.print_about(about_format)
+            sys.exit(0)
+        os.umask(0o077)  # what is written is nobody else's business: digests, and keys of rejected rows
+        logging.getLogger("urllib3").setLevel(logging.WARNING)  # it would log query strings
+        try:
+            with cls(
+                config=config.config if config else {}, parse_env_config=bool(config and config.parse_env)
+            ) as target:
+                target.listen(file_input)
+        except BaseException as error:  # noqa: BLE001 - the SDK would print any error whole, and it may quote a record
+            cls.logger.error("%s", _last_words(error))  # noqa: TRY400
+            sys.exit(_exit_code(error))
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        """Read the configuration files, with one line for one that cannot be read."""
+        try:
+            return super().cb_config(ctx, param, value)
+        except (OSError, TypeError, ValueError) as exc:
+            raise click.BadParameter(
+                f"no configuration can be read from {', '.join(value)}: {exc}", ctx, param
+            ) from None
+
+    # What follows overrides private methods of the SDK.
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Describe wrong settings without their values; the SDK quotes them, and one may be the token."""
+        schema = self.config_jsonschema
+        self.append_builtin_config(schema)
+        errors = settings.schema_errors(JSONSchemaValidator(schema), self._config)
+        for unknown in settings.unknown_settings(self._config, schema["properties"]):
+            self.logger.warning("Ignoring %s", unknown)
+        if errors and raise_errors:
+            raise ConfigValidationError(CONFIG_WRONG, errors=errors)
+        return errors
+
+    def _process_state_message(self, message_dict: dict[str, Any]) -> None:
+        """Read our own entry on its way past; the SDK keeps nothing for a target."""
+        self.run.remember(state.read(message_dict["value"]))
+        super()._process_state_message(message_dict)
+
+    def _write_state_message(self, state_of_tap: dict[str, Any]) -> None:
+        """Emit STATE only when all is with TikTok, and with our entry; the SDK emits it whatever became of the data."""
+        if not self.run.settled:
+            self.logger.info("No state is emitted: the tap sends these records again")
+            return
+        sys.stdout.write(serialize_json(state.write(state_of_tap, self.run.remembered)) + "\n")
+        sys.stdout.flush()
+        self.run.report.state_published = True
+
+    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
+        """Ignore it: it comes before the records it speaks of. The SDK warns at each one."""
+
+    def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
+        """Refuse it: the SDK would pass its records by the contracts, or fail without a word of why."""
+        raise InvalidInputLine(
+            f"Stream {message_dict['stream']} comes as BATCH files, which this target does not read. Switch"
+            " `batch_config` off in the tap."
+        )
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Stop, publishing nothing; the SDK would drain half a stream, emit its STATE and exit 0."""
+        raise SystemExit(128 + signum)
+
+
+def _exit_code(error: BaseException | None) -> int:
+    if isinstance(error, SystemExit) and isinstance(error.code, int):
+        return error.code
+    return 1 if error else 0
+
+
+def _last_words(error: BaseException) -> str:
+    """Give the line that ends a failed run; the text of an unexpected error stays out, for it may quote a record."""
+    if isinstance(error, ConfigValidationError):
+        return f"{error}: {'; '.join(error.errors)}"
+    if isinstance(error, EXPECTED):
+        return str(error)
+    if isinstance(error, SystemExit):
+        return f"Stopped by a signal (exit {error.code}): nothing more is sent, and no state is emitted"
+    frames = traceback.extract_tb(error.__traceback__)[-5:]
+    where = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
+    return f"A fault of the target ended the run; please report this line: {type(error).__name__} at {where}"
