@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -36,6 +38,12 @@ class Advertiser(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     status: str = "STATUS_ENABLE"
     timezone: str = "Etc/GMT-13"
     currency: str = "USD"
+
+    def zone(self) -> tzinfo:
+        """Find the time zone; those of fixed offset, as the default, need no time zone database."""
+        fixed = re.fullmatch(r"Etc/GMT([+-]\d{1,2})", self.timezone)
+        # The sign is that of POSIX: Etc/GMT-13 is ahead of UTC.
+        return timezone(timedelta(hours=-int(fixed[1]))) if fixed else ZoneInfo(self.timezone)
 
 
 class Grant(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

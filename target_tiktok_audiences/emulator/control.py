@@ -10,7 +10,7 @@ import hashlib
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfoNotFoundError
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -28,6 +28,7 @@ from target_tiktok_audiences.emulator.audiences import (
     is_valid,
 )
 from target_tiktok_audiences.emulator.faults import Fault
+from target_tiktok_audiences.emulator.uploads import MD5_BYTES, MD5_TYPES, SHA256_BYTES
 from target_tiktok_audiences.tiktok.models import AudienceType, CalculateType
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Seed(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     advertiser_id: str
     name: str = "Seeded audience"
     audience_type: AudienceType = AudienceType.CUSTOMER_FILE
-    calculate_type: CalculateType | None = CalculateType.EMAIL_SHA256
+    calculate_type: CalculateType = CalculateType.EMAIL_SHA256
     members: list[str] | None = None
     """Digests in hex; else so many made-up ones:"""
     random_members: int = FLOOR
@@ -127,8 +128,6 @@ async def _show_members(emulator: Emulator, request: Request) -> Response:
 
 async def _seed_audience(emulator: Emulator, request: Request) -> Response:
     seed = await _body(request, Seed)
-    if seed.advertiser_id not in emulator.accounts.advertisers:
-        emulator.accounts.add([Advertiser(advertiser_id=seed.advertiser_id)])
     audience_id = emulator.new_audience_id()
     now = emulator.now()
     created = now - max(timedelta(days=seed.created_days_ago), LIFETIME if seed.expired else timedelta())
@@ -142,7 +141,7 @@ async def _seed_audience(emulator: Emulator, request: Request) -> Response:
         # An expired audience is one that nobody has changed since it was created.
         modify_time=created if seed.expired else now,
         audience_type=seed.audience_type,
-        calculate_type=seed.calculate_type if seed.audience_type is AudienceType.CUSTOMER_FILE else None,
+        calculate_type=_seed_type(seed),
         retention_in_days=seed.retention_in_days,
         shared_with=seed.shared_with,
         members=members,
@@ -153,10 +152,18 @@ async def _seed_audience(emulator: Emulator, request: Request) -> Response:
     return JSONResponse({"audience_id": audience_id}, HTTPStatus.CREATED)
 
 
+def _seed_type(seed: Seed) -> CalculateType | None:
+    if seed.audience_type is AudienceType.CUSTOMER_FILE:
+        return seed.calculate_type
+    # Recorded for a streaming audience; the others hold no identifiers.
+    return CalculateType.MULTIPLE_TYPES if seed.audience_type is AudienceType.PARTNER else None
+
+
 def _seed_members(seed: Seed, audience_id: str) -> frozenset[bytes]:
     if seed.members is None:
         made_up = (f"{audience_id}:{number}".encode() for number in range(seed.random_members))
-        return frozenset(hashlib.sha256(text).digest() for text in made_up)
+        width = MD5_BYTES if seed.calculate_type in MD5_TYPES else SHA256_BYTES
+        return frozenset(hashlib.sha256(text).digest()[:width] for text in made_up)
     try:
         return frozenset(map(bytes.fromhex, seed.members))
     except ValueError:
@@ -207,7 +214,7 @@ async def _add_advertisers(emulator: Emulator, request: Request) -> Response:
     new = await _body(request, list[Advertiser])
     try:
         for advertiser in new:
-            ZoneInfo(advertiser.timezone)
+            advertiser.zone()
     except (ZoneInfoNotFoundError, ValueError):
         raise HTTPException(HTTPStatus.BAD_REQUEST, "timezone: unknown") from None
     emulator.accounts.add(new)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from starlette.responses import Response
@@ -25,17 +25,17 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, omit_defau
 
     path: str | None = None
     """As in the API's reference, e.g. /dmp/custom_audience/update/; without one, every path."""
-    skip: int = 0
+    skip: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Requests of that path to leave alone first."""
-    times: int | None = 1
+    times: Annotated[int, msgspec.Meta(ge=1)] | None = 1
     """Requests to spoil; null: all that follow."""
-    delay_s: float = 0
+    delay_s: Annotated[float, msgspec.Meta(ge=0)] = 0
     """Seconds to wait before anything else is done."""
     code: int | None = None
     """Answer with this code..."""
     message: str = "Emulated fault."
     """...and message."""
-    http_status: int | None = None
+    http_status: Annotated[int, msgspec.Meta(ge=200, le=599)] | None = None
     """Answer with this HTTP status: with the envelope, if there is a code, else with a page of HTML."""
     body: str | None = None
     """Answer with this text."""

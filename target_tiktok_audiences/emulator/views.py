@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from target_tiktok_audiences.emulator.audiences import expiry, is_expiring, is_valid
 
@@ -27,7 +26,7 @@ def list_item(emulator: Emulator, advertiser: Advertiser, audience: Audience) ->
 
 def get_item(emulator: Emulator, advertiser: Advertiser, audience: Audience, history_size: int) -> dict[str, object]:
     """Show an audience as get/ does: times in the advertiser's own zone (inferred from one recording)."""
-    zone = ZoneInfo(advertiser.timezone)
+    zone = advertiser.zone()
     details = {
         **_common(emulator, advertiser, audience),
         "type": audience.audience_type.value,
