@@ -1,0 +1,197 @@
+"""The demo in five acts; `scripts/demo` prepares the environment and runs it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from customers import customers, email_digests, phone_digests
+from playground import ROOT, STATE_ID, TARGET, Project, emulator, postgres
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import FrameType
+
+    from customers import Customer
+    from playground import Database, Emulator
+
+FOLDER = ROOT / ".demo" / "project"
+EXPECTED: dict[str, Callable[[Iterable[Customer]], set[str]]] = {
+    "Customers by e-mail": email_digests,
+    "Customers by phone": phone_digests,
+}
+"""What each audience must hold for given rows, calculated without the target's code."""
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+
+
+class Untrue(Exception):
+    """What the demo wanted to show is not so."""
+
+
+def main() -> int:
+    """Play all acts; whatever happens, nothing that they started goes on running."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    start = time.monotonic()
+    out.print("[bold]A table of customers keeps two TikTok Custom Audiences in step[/]")
+    out.print(
+        "On this machine alone: an embedded PostgreSQL, Meltano, and an emulator of TikTok. Everybody is made up."
+    )
+    try:
+        with postgres(FOLDER / "postgres.log") as database, emulator(FOLDER / "emulator.log") as tiktok:
+            Demo(database, tiktok).play()
+    except (Untrue, RuntimeError, subprocess.CalledProcessError) as failure:
+        out.print(f"\n[red]✗[/] {failure}\n  The logs in {FOLDER} tell more.", soft_wrap=True)
+        return 1
+    out.print(
+        f"\nDone in {time.monotonic() - start:.0f} seconds; everything is stopped. The logs are in {FOLDER}.",
+        soft_wrap=True,
+    )
+    out.print("To do this with a table and an audience of your own: examples/postgres-to-tiktok/README.md")
+    return 0
+
+
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    """Unwind every `with` block, which stops the servers, and let no second Ctrl-C disturb that."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
+class Demo:
+    """The acts, in their order."""
+
+    def __init__(self, database: Database, tiktok: Emulator) -> None:
+        self.database = database
+        self.tiktok = tiktok
+        self.project = Project(FOLDER, database)
+        self.project.connect(tiktok)
+        self.acts = 0
+
+    def play(self) -> None:
+        """Fill the audiences from the table, change it, and fill them again."""
+        self.act("A table, as tables are")
+        seeded = datetime.now(timezone.utc)
+        self.database.create_table()
+        self.database.write(customers(range(1, 5001), seeded - timedelta(days=90), seeded))
+        before = self.database.read()
+        forms = "upper case, white space, +tags, Unicode, extensions, country codes and none, hashes, nonsense, nothing"
+        out.print(
+            f"  {len(before):,} customers with e-mail addresses and phone numbers as people type them:\n  {forms}"
+        )
+
+        self.act("The first run", with_command=True)
+        with out.status("Meltano installs the tap and the target ..."):
+            self.meltano("install")
+        first = self.run()
+        ids = {entry["audience"]: entry["audience_id"] for entry in first}
+        self.check(
+            all(2 * figures["read"] == sum(figures.values()) for figures in map(_figures, first)),
+            "every row is accounted for: read = accepted + duplicate + missing + rejected",
+        )
+
+        self.act("What TikTok has been given")
+        self.compare(before)
+
+        self.act("Two days later")
+        self.tiktok.advance(hours=48)
+        states = {audience["is_valid"] for audience in self.tiktok.audiences()}
+        self.check(states == {True}, "TikTok has processed both audiences, which takes it up to 48 hours")
+        now = datetime.now(timezone.utc)
+        changed = [*customers(range(5001, 5301), seeded, now), *customers(range(2001, 2201), seeded, now, edition=1)]
+        self.database.write(changed)
+        out.print("  Meanwhile the table has got 300 new customers, and 200 old ones have a new address and number")
+
+        self.act("The second run", with_command=True)
+        state = self.meltano("state", "get", STATE_ID)
+        second = self.run()
+        self.check(
+            all(audience_id in state for audience_id in ids.values()), "Meltano's state has kept the audience ids"
+        )
+        created = [call for call in self.tiktok.requests() if call["path"].endswith("/custom_audience/create/")]
+        self.check(
+            {entry["audience"]: entry["audience_id"] for entry in second} == ids and len(created) == len(ids),
+            "so this run has found its audiences, and created none",
+        )
+        fresh = [before[-1], *changed]  # a tap reads the last row that it knows once more
+        self.check(
+            all(entry["sent"] <= len(EXPECTED[entry["audience"]](fresh)) for entry in second),
+            f"and has sent what was new, not the table of {len(self.database.read()):,} rows",
+        )
+        self.compare([*before, *changed])
+
+    def act(self, title: str, *, with_command: bool = False) -> None:
+        """Begin the next act."""
+        self.acts += 1
+        out.print(
+            f"\n[bold]{self.acts}  {title}[/]"
+            + (f"  [dim]meltano run tap-postgres {TARGET}[/]" if with_command else "")
+        )
+
+    def check(self, truth: bool, claim: str) -> None:  # noqa: FBT001 - reads as a sentence
+        """Say something that must be true."""
+        if not truth:
+            raise Untrue(f"This is not so: {claim}")
+        out.print(f"  [green]✓[/] {claim}")
+
+    def meltano(self, *arguments: str) -> str:
+        """Run Meltano, which is chatty: all that it says goes to its log, the last of it here if it fails."""
+        done = self.project.meltano(*arguments, report_path=str(FOLDER / "report.json"))
+        if done.returncode:
+            last = "\n  ".join(done.stderr.strip().splitlines()[-5:])
+            raise Untrue(f"`meltano {' '.join(arguments)}` ended with exit code {done.returncode}:\n  {last}")
+        return done.stdout
+
+    def run(self) -> list[dict[str, Any]]:
+        """Run the pipeline; show and give what the target reports about each audience."""
+        start = time.monotonic()
+        with out.status("Meltano runs the pipeline ..."):
+            self.meltano("run", "tap-postgres", TARGET)
+        seconds = time.monotonic() - start
+        report = json.loads((FOLDER / "report.json").read_text())
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        table.add_column()
+        for column in ("read", "accepted", "duplicate", "missing", "rejected", "sent"):
+            table.add_column(column, justify="right")
+        table.add_column("by")
+        for entry in report["audiences"]:
+            figures = (f"{value:,}" for value in (*_figures(entry).values(), entry["sent"]))
+            table.add_row("  " + entry["audience"], *figures, entry["plan"])
+        out.print(table)
+        for entry in report["audiences"]:
+            reasons = (f"{count:,} {reason}" for book in entry["books"] for reason, count in book["rejected"].items())
+            out.print(f"  [dim]rejected of {entry['audience']}: {', '.join(reasons)}[/]")
+        out.print(f"  [dim]{report['run']['seconds']:.1f} s in the target, {seconds:.0f} s with Meltano and the tap[/]")
+        return list(report["audiences"])
+
+    def compare(self, rows: list[Customer]) -> None:
+        """Hold the emulator's members against a calculation that shares no code with the target."""
+        for audience in self.tiktok.audiences():
+            members = self.tiktok.members(audience["audience_id"])
+            self.check(
+                members == EXPECTED[audience["name"]](rows),
+                f"{audience['name']}, id {audience['audience_id']}: {len(members):,} members, digest for digest what"
+                f" {'hashlib makes' if 'mail' in audience['name'] else 'phonenumbers and hashlib make'} of the table",
+            )
+
+
+def _figures(entry: dict[str, Any]) -> dict[str, int]:
+    """Add up the books of an audience's streams."""
+    books = entry["books"]
+    figures = {name: sum(book[name] for book in books) for name in ("read", "accepted", "duplicate", "missing")}
+    return figures | {"rejected": sum(sum(book["rejected"].values()) for book in books)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
