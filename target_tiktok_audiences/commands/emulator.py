@@ -47,6 +47,7 @@ NEEDED = ("python_multipart", "starlette", "uvicorn")
 )
 @click.option(
     "--editable-while-processing",
+    default=False,
     is_flag=True,
     help="Let a valid audience stay valid, and take changes, while a change is processed.",
 )
@@ -57,14 +58,16 @@ NEEDED = ("python_multipart", "starlette", "uvicorn")
     help="How long a new audience is missing from the list.",
 )
 @click.option("--file-hours", default=24.0, type=click.FloatRange(min=0), help="How long an uploaded file can be used.")
-@click.option("--single-use-files", is_flag=True, help="Let a file be used in one create or update only.")
+@click.option(
+    "--single-use-files", default=False, is_flag=True, help="Let a file be used in one create or update only."
+)
 @click.option(
     "--qps",
     default=10,
     type=click.IntRange(min=0),
     help="Requests a second before TikTok's 40100; 0 lifts the limit.",
 )
-def emulator(*, host: str, port: int, **options: Any) -> None:  # noqa: ANN401 - the flags are Emulator's options
+def emulator(*, host: str, port: int, **options: Any) -> None:
     """Serve a local TikTok Business API, to try out and test pipelines without TikTok.
 
     It keeps everything in memory, and forgets it when it ends.
