@@ -147,7 +147,7 @@ def test_more_requests_a_second_than_the_tier_has_are_refused() -> None:
         assert tiktok.get("/user/info/")["code"] == 0
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"[" * 100_000, b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"[" * 100_000, b"\xff", b'{"custom_audience_name": "\\ud800"}'])
 def test_a_body_that_is_no_json_object_is_refused(tiktok: Client, body: bytes) -> None:
     headers = {**tiktok.headers, "Content-Type": "application/json"}
     answer = requests.post(f"{tiktok.base}{AUDIENCES}/create/", data=body, headers=headers, timeout=10)
@@ -259,7 +259,8 @@ def test_update_refuses_what_is_not_its_own(tiktok: Client) -> None:
 
 
 def test_update_refuses_an_unknown_action(tiktok: Client) -> None:
-    assert tiktok.update(tiktok.seed(), digests(1), action="append")["code"] == 40002
+    for action in ("append", ["APPEND"], 1):
+        assert tiktok.update(tiktok.seed(), digests(1), action=action)["code"] == 40002
 
 
 def test_update_refuses_files_of_another_type(tiktok: Client) -> None:

@@ -53,7 +53,10 @@ def test_the_page_asks_in_plain_html(tiktok: Client) -> None:
         assert text in answer.text
 
 
-@pytest.mark.parametrize("wrong", [{"app_id": "other"}, {"redirect_uri": ""}, {"redirect_uri": "javascript:alert(1)"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"app_id": "other"}, {"redirect_uri": ""}, {"redirect_uri": "javascript:alert(1)"}, {"redirect_uri": "http://["}],
+)
 def test_the_page_refuses_what_it_cannot_answer(tiktok: Client, wrong: dict[str, str]) -> None:
     answer = page(tiktok, **wrong)
     assert answer.status_code == 400

@@ -1,4 +1,4 @@
-"""The endpoints under dmp/custom_audience/: upload, create, update, list, get, delete."""
+"""The endpoints of audiences: create, update, list, get, delete. That of files is in `files`."""
 
 from __future__ import annotations
 
@@ -6,62 +6,38 @@ import math
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from starlette.datastructures import UploadFile
-
-from target_tiktok_audiences.emulator import audiences, fields, uploads
+from target_tiktok_audiences.emulator import audiences, fields, files
 from target_tiktok_audiences.emulator.answers import Code, Refusal
 from target_tiktok_audiences.emulator.audiences import Audience, Change, HistoryEntry
-from target_tiktok_audiences.emulator.uploads import Contents, Upload
 from target_tiktok_audiences.emulator.views import get_item, list_item
 from target_tiktok_audiences.tiktok.models import Action, CalculateType
 
 if TYPE_CHECKING:
-    from target_tiktok_audiences.emulator.accounts import Advertiser, Grant
+    from target_tiktok_audiences.emulator.accounts import Advertiser
     from target_tiktok_audiences.emulator.calls import Call, Data
     from target_tiktok_audiences.emulator.fields import Fields
     from target_tiktok_audiences.emulator.state import Emulator
+    from target_tiktok_audiences.emulator.uploads import Contents
 
 MAX_NAME = 128
-MAX_PATHS = 500
 MAX_AUDIENCES = 400
 SUB_TYPES = ("NORMAL", "REACH_FREQUENCY")
 # Upload takes all types; create takes no MAID_* ones, mixed device ids are FIRST_* there.
 NOT_CREATABLE = {CalculateType.MAID_SHA256, CalculateType.MAID_MD5}
 
 
-def upload(emulator: Emulator, call: Call) -> Data:
-    """Take a file, and give the path under which create and update may use it."""
-    fields.require(call.fields, "advertiser_id", "file", "file_signature", "calculate_type")
-    advertiser = _advertiser(emulator, call.grant, call.fields)
-    signature = fields.text(call.fields, "file_signature")
-    calculate_type = _calculate_type(call.fields)
-    file = call.fields["file"]
-    if not isinstance(file, UploadFile):
-        raise Refusal(Code.BAD_PARAMETER, "file: must be a file part with a file name.")
-    uploads.check_file(file.file, file.filename or "", file.size or 0, signature)
-    path = uploads.new_path()
-    emulator.uploads[path] = Upload(
-        advertiser.advertiser_id,
-        uploads.same_type(calculate_type),
-        uploads.read_contents(file.file, calculate_type),
-        # Files do expire, for a code says so; after how long is not documented.
-        emulator.now() + timedelta(hours=emulator.file_hours),
-    )
-    return {"file_path": path}
-
-
 def create(emulator: Emulator, call: Call) -> Data:
     """Make an audience of files. Names are not unique: two of one name were recorded."""
     fields.require(call.fields, "advertiser_id", "custom_audience_name", "file_paths", "calculate_type")
-    advertiser = _advertiser(emulator, call.grant, call.fields)
+    advertiser = call.advertiser(emulator)
     name = fields.text(call.fields, "custom_audience_name", MAX_NAME)
-    calculate_type = _calculate_type(call.fields)
+    calculate_type = files.calculate_type(call.fields)
     if calculate_type in NOT_CREATABLE:
         raise Refusal(Code.CALCULATE_TYPE, f"calculate_type: {calculate_type.value} is not supported.")
     retention = fields.whole(call.fields, "retention_in_days", 1, 365)
     sub_type = _sub_type(call.fields) or "NORMAL"
     enhancement = fields.boolean(call.fields, "audience_enhancement") or False
-    contents = _contents(emulator, advertiser, calculate_type, call.fields)
+    contents = files.contents(emulator, advertiser, calculate_type, call.fields)
     owned = sum(audience.owner_id == advertiser.advertiser_id for audience in emulator.audiences.values())
     if owned >= MAX_AUDIENCES:
         # The limit is documented, its code is not.
@@ -80,14 +56,14 @@ def create(emulator: Emulator, call: Call) -> Data:
     )
     audiences.accept(audience, _change(emulator, Action.REPLACE, "create", contents, call.fail_later))
     emulator.audiences[audience.audience_id] = audience
-    _spend(emulator, call.fields)
+    files.spend(emulator, call.fields)
     return {"custom_audience_id": audience.audience_id}
 
 
 def update(emulator: Emulator, call: Call) -> Data:
     """Change an audience by files, rename it, or change its sub-type."""
     fields.require(call.fields, "advertiser_id", "custom_audience_id")
-    advertiser = _advertiser(emulator, call.grant, call.fields)
+    advertiser = call.advertiser(emulator)
     audience = _own_audience(emulator, advertiser, fields.text(call.fields, "custom_audience_id"))
     # TikTok replaces all members where no action is sent.
     action = fields.choice(call.fields, "action", Action) or Action.REPLACE
@@ -117,7 +93,7 @@ def list_audiences(emulator: Emulator, call: Call) -> Data:
     """List the advertiser's own audiences and those shared with it, page by page."""
     query = _query(call.fields)
     fields.require(query, "advertiser_id")
-    advertiser = _advertiser(emulator, call.grant, query)
+    advertiser = call.advertiser(emulator)
     # Limits and defaults of pages are documented; the answer to a page out of bounds is not.
     page = fields.whole(query, "page", 1, 1_000_000) or 1
     page_size = fields.whole(query, "page_size", 1, 100) or 10
@@ -146,7 +122,7 @@ def get_audiences(emulator: Emulator, call: Call) -> Data:
     """Show audiences in full. Those that do not exist are left out; what TikTok does is not documented."""
     query = _query(call.fields)
     fields.require(query, "advertiser_id", "custom_audience_ids")
-    advertiser = _advertiser(emulator, call.grant, query)
+    advertiser = call.advertiser(emulator)
     wanted = fields.ids(query, "custom_audience_ids")
     history_size = fields.whole(query, "history_size", 1, 100) or 100
     found = [emulator.settled_audience(audience_id) for audience_id in dict.fromkeys(wanted)]
@@ -162,7 +138,7 @@ def get_audiences(emulator: Emulator, call: Call) -> Data:
 def delete(emulator: Emulator, call: Call) -> Data:
     """Delete audiences, in whatever state; all of them or, if one is not the advertiser's, none."""
     fields.require(call.fields, "advertiser_id", "custom_audience_ids")
-    advertiser = _advertiser(emulator, call.grant, call.fields)
+    advertiser = call.advertiser(emulator)
     wanted = [
         _own_audience(emulator, advertiser, audience_id)
         for audience_id in dict.fromkeys(fields.ids(call.fields, "custom_audience_ids"))
@@ -175,12 +151,12 @@ def delete(emulator: Emulator, call: Call) -> Data:
 def _update_members(emulator: Emulator, advertiser: Advertiser, audience: Audience, action: Action, call: Call) -> None:
     # The audience keeps its own type: an update does not send one.
     assert audience.calculate_type is not None  # noqa: S101 - every customer file audience has one
-    contents = _contents(emulator, advertiser, audience.calculate_type, call.fields)
+    contents = files.contents(emulator, advertiser, audience.calculate_type, call.fields)
     left = audiences.combine(audiences.expected_members(audience), action, contents.digests)
     if emulator.floor == "sync" and audiences.below_floor(left, emulator):
         raise Refusal(Code.BAD_PARAMETER, audiences.BELOW_FLOOR)
     audiences.accept(audience, _change(emulator, action, action.value.lower(), contents, call.fail_later))
-    _spend(emulator, call.fields)
+    files.spend(emulator, call.fields)
 
 
 def _change(emulator: Emulator, action: Action, name: str, contents: Contents, fail_later: str | None) -> Change:
@@ -196,49 +172,6 @@ def _change(emulator: Emulator, action: Action, name: str, contents: Contents, f
     )
 
 
-def _contents(emulator: Emulator, advertiser: Advertiser, calculate_type: CalculateType, request: Fields) -> Contents:
-    """Put together what the files of a request hold."""
-    found = [_file(emulator, advertiser, calculate_type, path) for path in _paths(request)]
-    return Contents(
-        frozenset().union(*(contents.digests for contents in found)),
-        sum(contents.lines for contents in found),
-        sum(contents.unreadable for contents in found),
-    )
-
-
-def _file(emulator: Emulator, advertiser: Advertiser, calculate_type: CalculateType, path: str) -> Contents:
-    if len(path) != uploads.PATH_LENGTH:
-        raise Refusal(Code.BAD_PARAMETER, f"file_paths: each must have {uploads.PATH_LENGTH} characters.")
-    file = emulator.uploads.get(path)
-    if file is None:
-        raise Refusal(Code.FILE_UNKNOWN, "The file does not exist.")
-    if file.advertiser_id != advertiser.advertiser_id:
-        # The rule is documented, its code is not.
-        raise Refusal(Code.NO_PERMISSION, "The file was uploaded by another advertiser.")
-    if file.expires <= emulator.now():
-        raise Refusal(Code.FILE_EXPIRED, "The file has expired.")
-    if file.calculate_type is not uploads.same_type(calculate_type):
-        # Documented: no audience id, or an invalid audience. The stricter one is taken, its code is a guess.
-        raise Refusal(Code.BAD_PARAMETER, "The calculate_type of a file is not that of the audience.")
-    return file.contents
-
-
-def _paths(request: Fields) -> list[str]:
-    # TikTok recommends fewer than 50 a request, and takes 500.
-    return fields.texts(request, "file_paths", MAX_PATHS)
-
-
-def _spend(emulator: Emulator, request: Fields) -> None:
-    """Forget the files of an accepted request, if a file can be used only once; TikTok does not say."""
-    if emulator.single_use_files:
-        for path in _paths(request):
-            emulator.uploads.pop(path, None)
-
-
-def _advertiser(emulator: Emulator, grant: Grant, request: Fields) -> Advertiser:
-    return emulator.accounts.advertiser(grant, fields.text(request, "advertiser_id"))
-
-
 def _own_audience(emulator: Emulator, advertiser: Advertiser, audience_id: str) -> Audience:
     """Find an audience to change. The codes for one unknown or of another owner are not documented."""
     audience = emulator.settled_audience(audience_id)
@@ -251,14 +184,6 @@ def _own_audience(emulator: Emulator, advertiser: Advertiser, audience_id: str) 
 
 def _sees(advertiser: Advertiser, audience: Audience) -> bool:
     return advertiser.advertiser_id == audience.owner_id or advertiser.advertiser_id in audience.shared_with
-
-
-def _calculate_type(request: Fields) -> CalculateType:
-    value = fields.text(request, "calculate_type")
-    try:
-        return CalculateType(value)
-    except ValueError:
-        raise Refusal(Code.CALCULATE_TYPE, "The calculate_type is not supported.") from None
 
 
 def _sub_type(request: Fields) -> str | None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from target_tiktok_audiences.emulator.fields import text
+
 if TYPE_CHECKING:
-    from target_tiktok_audiences.emulator.accounts import Grant
+    from target_tiktok_audiences.emulator.accounts import Advertiser, Grant
     from target_tiktok_audiences.emulator.fields import Fields
+    from target_tiktok_audiences.emulator.state import Emulator
 
     Data = dict[str, object]
 
@@ -20,3 +23,7 @@ class Call:
     fields: Fields
     fail_later: str | None = None
     """Why the change that this request asks for will fail when it is processed."""
+
+    def advertiser(self, emulator: Emulator) -> Advertiser:
+        """Find the advertiser that the request is for, or refuse it."""
+        return emulator.accounts.advertiser(self.grant, text(self.fields, "advertiser_id"))

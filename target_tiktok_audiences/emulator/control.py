@@ -123,7 +123,7 @@ async def _show_members(emulator: Emulator, request: Request) -> Response:
         raise HTTPException(HTTPStatus.NOT_FOUND, "no such audience")
     processed = request.query_params.get("processed") == "true"
     members = audience.members if processed else expected_members(audience)
-    return PlainTextResponse("".join(f"{member.hex()}\n" for member in sorted(members)))
+    return PlainTextResponse("".join([f"{member.hex()}\n" for member in sorted(members)]))
 
 
 async def _seed_audience(emulator: Emulator, request: Request) -> Response:

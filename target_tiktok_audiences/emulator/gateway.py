@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import msgspec
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 
-from target_tiktok_audiences.emulator import api, oauth
+from target_tiktok_audiences.emulator import api, files, oauth
 from target_tiktok_audiences.emulator.accounts import CHANGE_AUDIENCES, READ_AUDIENCES, Grant
 from target_tiktok_audiences.emulator.answers import Code, Refusal, envelope
 from target_tiktok_audiences.emulator.calls import Call
@@ -48,7 +49,7 @@ UPLOAD = "/dmp/custom_audience/file/upload/"
 
 # Whether the last three need a permission of their own is unknown; here any token will do.
 ENDPOINTS = {
-    UPLOAD: Endpoint("POST", api.upload, CHANGE_AUDIENCES),
+    UPLOAD: Endpoint("POST", files.upload, CHANGE_AUDIENCES),
     "/dmp/custom_audience/create/": Endpoint("POST", api.create, CHANGE_AUDIENCES),
     "/dmp/custom_audience/update/": Endpoint("POST", api.update, CHANGE_AUDIENCES),
     "/dmp/custom_audience/delete/": Endpoint("POST", api.delete, CHANGE_AUDIENCES),
@@ -154,8 +155,8 @@ async def _json_body(request: Request) -> Fields:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await request.body()
     try:
-        fields = json.loads(body) if content_type == "application/json" else None
-    except (ValueError, RecursionError):
+        fields = msgspec.json.decode(body) if content_type == "application/json" else None
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
         raise Refusal(Code.BAD_PARAMETER, "The body is not a JSON object of Content-Type application/json.")
@@ -165,7 +166,7 @@ async def _json_body(request: Request) -> Fields:
 def _note(entry: LoggedRequest, fields: Fields) -> None:
     """Note what may be told about a request: only values of a harmless form."""
     action, audience_id, paths = (fields.get(name) for name in ("action", "custom_audience_id", "file_paths"))
-    if action in set(Action):
+    if isinstance(action, str) and action in set(Action):
         entry.action = str(Action(action).value)
     if isinstance(audience_id, str) and audience_id.isdecimal():
         entry.audience_id = audience_id

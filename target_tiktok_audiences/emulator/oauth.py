@@ -123,7 +123,7 @@ async def authorisation_page(request: Request, emulator: Emulator) -> Response:
     if query.get("app_id") != emulator.app_id:
         return _page("Unknown app", "<p>The app_id of this address is not that of the emulator.</p>", 400)
     # TikTok takes only addresses that were registered for the app; here every web address is.
-    if urlsplit(redirect_uri).scheme not in {"http", "https"}:
+    if not _is_web_address(redirect_uri):
         return _page("Wrong address", "<p>The redirect_uri of this address is missing or no web address.</p>", 400)
     if request.method == "GET":
         names = (
@@ -143,6 +143,13 @@ async def authorisation_page(request: Request, emulator: Emulator) -> Response:
 
 def _page(title: str, content: str, status: int = 200) -> Response:
     return HTMLResponse(PAGE.format(title=title, content=content), status)
+
+
+def _is_web_address(address: str) -> bool:
+    try:
+        return urlsplit(address).scheme in {"http", "https"}
+    except ValueError:
+        return False
 
 
 def _with_query(address: str, added: Mapping[str, str]) -> str:

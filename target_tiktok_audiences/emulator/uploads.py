@@ -15,6 +15,7 @@ from target_tiktok_audiences.tiktok.models import CalculateType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
     from typing import BinaryIO
 
@@ -47,7 +48,7 @@ MAID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class Contents(NamedTuple):
     """The distinct digests of a file, its lines, and how many of them could not be parsed."""
 
-    digests: frozenset[bytes]
+    digests: AbstractSet[bytes]
     lines: int
     unreadable: int
 
@@ -103,7 +104,7 @@ def _read_column(file: Iterable[bytes], width: int) -> Contents:
     What else a line may be (a header, too) is not documented to refuse the file: here it is a line that cannot be
     parsed, which the audience's history will tell.
     """
-    digests = set()
+    digests: set[bytes] = set()
     lines = unreadable = 0
     for raw in file:
         line = raw.strip()
@@ -115,7 +116,7 @@ def _read_column(file: Iterable[bytes], width: int) -> Contents:
             unreadable += 1
         else:
             digests.add(digest)
-    return Contents(frozenset(digests), lines, unreadable)
+    return Contents(digests, lines, unreadable)
 
 
 def _read_table(file: Iterable[bytes]) -> Contents:
@@ -146,7 +147,7 @@ def _read_table(file: Iterable[bytes]) -> Contents:
             digests.update(digest for digest in found if digest is not None)
     except csv.Error:
         raise Refusal(Code.FILE_SPECIFICATION, "The file is not a CSV file.") from None
-    return Contents(frozenset(digests), lines, unreadable)
+    return Contents(digests, lines, unreadable)
 
 
 def _cell_digest(cell: str, width: int | None) -> bytes | None:
