@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from target_tiktok_audiences.membership import BYTES_PER_LINE, BooksDoNotBalance, Do
 from target_tiktok_audiences.tiktok import Action, CalculateType
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from target_tiktok_audiences.membership import Plan, Staging
     from target_tiktok_audiences.tiktok import TikTok
 
@@ -39,14 +39,15 @@ class Delivery:
     bytes: int
 
 
-def deliver(plan: Plan, destination: Destination, staging: Staging, folder: Path, tiktok: TikTok) -> Delivery:
+def deliver(plan: Plan, destination: Destination, staging: Staging, tiktok: TikTok) -> Delivery:
     """Write the files of a plan, upload them, and make its one call. Raises `TikTokError`."""
-    files = write_files(plan, staging, folder)
     kind = CalculateType(destination.contract)
     paths = []
-    for number, file in enumerate(files, 1):
-        log.info('Audience "%s": uploading file %d of %d', destination.name, number, len(files))
-        paths.append(tiktok.upload(destination.advertiser_id, file, kind))
+    with TemporaryDirectory(dir=staging.folder) as folder:
+        files = write_files(plan, staging, Path(folder))
+        for number, file in enumerate(files, 1):
+            log.info('Audience "%s": uploading file %d of %d', destination.name, number, len(files))
+            paths.append(tiktok.upload(destination.advertiser_id, file, kind))
     if plan.do is Do.CREATE or destination.audience_id is None:
         audience_id = tiktok.create(
             destination.advertiser_id, destination.name, paths, kind, destination.retention_in_days

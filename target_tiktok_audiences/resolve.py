@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from target_tiktok_audiences.membership import Standing, Status
@@ -12,7 +11,7 @@ from target_tiktok_audiences.tiktok import AudienceType, NotFound
 
 if TYPE_CHECKING:
     from target_tiktok_audiences.settings import Feed
-    from target_tiktok_audiences.state import RememberedAudience
+    from target_tiktok_audiences.state import Origin, RememberedAudience
     from target_tiktok_audiences.tiktok import TikTok
     from target_tiktok_audiences.tiktok.models import Audience, AudienceWithHistory
 
@@ -30,8 +29,7 @@ class Unresolved(Exception):
 class Resolved:
     """The audience, or that there is none yet."""
 
-    origin: str
-    """`set` by `audience_id`, `created` by us, or `found` by its name."""
+    origin: Origin
     audience_id: str | None = None
     standing: Standing = field(default_factory=lambda: Standing(Status.ABSENT))
     error: str | None = None
@@ -97,14 +95,14 @@ def _resolved(
     tiktok: TikTok,
     feed: Feed,
     found: AudienceWithHistory,
-    origin: str,
+    origin: Origin,
     remembered: RememberedAudience | None,
     listed: Audience | None = None,
 ) -> Resolved:
     """Derive how an audience stands. Times come from the list alone: there they are in UTC."""
     details = found.audience_details
     listed = listed or next(tiktok.audiences(feed.advertiser_id, [details.audience_id]), None)
-    changed_at = datetime.fromisoformat(remembered.changed_at) if remembered and remembered.changed_at else None
+    changed_at = remembered.changed_at if remembered else None
     since = changed_at or (listed.created_at if listed else None)
     foreign_because = _foreign_because(found, feed)
     if foreign_because:

@@ -191,7 +191,7 @@ class Run:
             feed.advertiser_id, found.audience_id, audience.name, feed.contract.name, feed.retention_in_days
         )
         try:
-            delivery = deliver(plan, destination, audience.staging, self._folder.path, self._tiktok)
+            delivery = deliver(plan, destination, audience.staging, self._tiktok)
         except NotEditable as refused:
             report.plan, report.reason, report.outcome, report.message = (
                 Do.HOLD.value,
@@ -223,5 +223,5 @@ class Run:
 
     def _remember(self, audience: AudienceRun, found: Resolved, audience_id: str) -> None:
         self.remembered[audience.key] = RememberedAudience(
-            audience_id, found.origin, self._tiktok.now.isoformat(timespec="seconds"), found.error
+            audience_id, found.origin, self._tiktok.now.replace(microsecond=0), found.error
         )

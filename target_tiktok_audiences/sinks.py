@@ -31,7 +31,7 @@ class StreamMismatch(FatalSyncError):
 
 
 class BadRecord(FatalSyncError):
-    """A record that does not fit its stream's SCHEMA, where `validate_records` asks for that."""
+    """A record that lacks its key or, where `validate_records` asks for that, does not fit its stream's SCHEMA."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,15 @@ class StreamSink(RecordSink):
             except InvalidRecord as invalid:
                 raise BadRecord(_describe(invalid, self.stream_name, self._target.message_reader.line_number)) from None
         return record
+
+    def _singer_validate_message(self, record: dict[str, Any]) -> None:
+        """Ask for the key without listing the record, as the SDK does, over two lines."""
+        for name in self.key_properties:
+            if name not in record:
+                line = self._target.message_reader.line_number
+                raise BadRecord(
+                    f"Line {line:,} of the input: a record of stream {self.stream_name} lacks its key `{name}`."
+                )
 
 
 def _column_problem(feed: Feed, stream: str, columns: dict[str, Any]) -> str | None:

@@ -7,24 +7,27 @@ everything here can be found out in another way.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 KEY = "target-tiktok-audiences"
 
+Origin = Literal["set", "created", "found"]
+"""How an audience was come by: set by `audience_id`, created by us, or found by its name."""
 
-@dataclass(frozen=True)
-class RememberedAudience:
+
+class RememberedAudience(msgspec.Struct, frozen=True):
     """What one audience's entry holds; no personal data, and as many entries as audiences."""
 
     audience_id: str
-    origin: str
-    """`set` by `audience_id`, `created` by us, or `found` by its name."""
-    changed_at: str | None = None
-    """When TikTok accepted our last change, as ISO 8601."""
+    origin: Origin
+    changed_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    """When TikTok accepted our last change."""
     error: str | None = None
     """What TikTok then said had gone wrong before; anything else it says later is news."""
 
@@ -46,7 +49,7 @@ def write(state: Mapping[str, Any], audiences: Mapping[str, RememberedAudience])
     Every key is written each time: a partial STATE is merged over the stored one, where a missing key would live on.
     """
     entry = {
-        "audiences": {key: asdict(audience) for key, audience in sorted(audiences.items())},
+        "audiences": {key: msgspec.to_builtins(audience) for key, audience in sorted(audiences.items())},
         "last_replication_method": "FULL_TABLE",
     }
     bookmarks = state.get("bookmarks")
@@ -54,11 +57,7 @@ def write(state: Mapping[str, Any], audiences: Mapping[str, RememberedAudience])
 
 
 def _remembered(value: object) -> RememberedAudience | None:
-    if not isinstance(value, dict) or not isinstance(value.get("audience_id"), str):
+    try:
+        return msgspec.convert(value, RememberedAudience)
+    except msgspec.ValidationError:
         return None
-    texts = {name: value.get(name) for name in ("changed_at", "error")}
-    if value.get("origin") not in {"set", "created", "found"} or not all(
-        t is None or isinstance(t, str) for t in texts.values()
-    ):
-        return None
-    return RememberedAudience(value["audience_id"], value["origin"], **texts)

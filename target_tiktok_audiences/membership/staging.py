@@ -52,13 +52,13 @@ class Staging:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700)
-        self._folder = folder
+        self.folder = folder
         self._database: duckdb.DuckDBPyConnection | None = None
         self.parts: list[Part] = []
 
     def part(self, stream: str) -> Part:
         """Begin the part of one more feed."""
-        part = Part(stream, self._folder / f"part-{len(self.parts)}.csv")
+        part = Part(stream, self.folder / f"part-{len(self.parts)}.csv")
         self.parts.append(part)
         return part
 
@@ -67,9 +67,9 @@ class Staging:
 
         Raises `BooksDoNotBalance`.
         """
-        database = self._database = duckdb.connect(str(self._folder / "staged.duckdb"))
+        database = self._database = duckdb.connect(str(self.folder / "staged.duckdb"))
         database.execute(f"SET memory_limit = '{_MEMORY}'")
-        database.execute("SET temp_directory = ?", [str(self._folder / "spill")])
+        database.execute("SET temp_directory = ?", [str(self.folder / "spill")])
         database.execute("CREATE TABLE staged (part INTEGER, digest BLOB)")
         for number, part in enumerate(self.parts):
             part.close()

@@ -1,0 +1,235 @@
+"""Bad input and refusals: a clear last line, exit 1, no state, nothing created, no identifier printed, no traceback."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import MARKER, Target
+from emulator_client import ADVERTISER, OTHER_ADVERTISER
+from singer import STREAM, digests, email, people, record, schema, state, stream_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from conftest import Outcome
+    from emulator_client import Client
+
+GOOD = stream_of(1, 1000)
+INTEGER = {"type": ["integer", "null"]}
+TEXT = {"type": "string"}
+
+BAD_INPUT: dict[str, tuple[Sequence[object], list[str]]] = {
+    "malformed JSON": ([schema(), '{"type": "RECORD", "record": {"email": "' + email(1)], ["Line 2", "is not JSON"]),
+    "not an object": ([f'["{email(1)}"]'], ["Line 1", "no Singer message"]),
+    "no type": ([{"stream": email(1)}], ["Line 1", "no Singer message"]),
+    "a type that is a list": ([{"type": [email(1)]}], ["Line 1", "no Singer message"]),
+    "an unknown type": ([{"type": email(1)}], ["unknown message type"]),
+    "a record before its schema": ([record(1, email=email(1))], [STREAM, "before a corresponding schema"]),
+    "a record without a stream": ([{"type": "RECORD", "record": {"email": email(1)}}], ["Line 1", "`stream`"]),
+    "a record that is a list": ([{"type": "RECORD", "stream": STREAM, "record": [email(1)]}], ["`record`"]),
+    "a schema that is text": ([{"type": "SCHEMA", "stream": STREAM, "schema": email(1)}], ["`schema`"]),
+    "a schema without columns": ([{"type": "SCHEMA", "stream": STREAM, "schema": {}}], ["Line 1", "`properties`"]),
+    "a state that is text": ([schema(), {"type": "STATE", "value": email(1)}], ["Line 2", "`value`"]),
+    "a key that is missing": (
+        [schema(), {"type": "RECORD", "stream": STREAM, "record": {"email": email(1)}}],
+        ["Line 2", "key `id`"],
+    ),
+    "BATCH files": ([schema(), {"type": "BATCH", "stream": STREAM, "manifest": []}], ["BATCH", "batch_config"]),
+    "no identifier column": (
+        [schema(mail=TEXT, name=TEXT), *people(1, 1000)],
+        [STREAM, "no column `email`", "id, mail, name", "identifier_field", "on_unmatched_stream"],
+    ),
+    "an identifier column of numbers": ([schema(email=INTEGER), *people(1, 1000)], ["`email`", "integer", "Cast it"]),
+    "a name of 129 characters": ([schema("s" * 129), *people(1, 1000, "s" * 129)], ["129 characters", "128"]),
+    "an empty stream": ([schema(), state()], ["0 distinct identifiers", "1,000", "not created"]),
+    "fewer than TikTok needs": (stream_of(1, 999), ["999 distinct identifiers", "1,000", "not created"]),
+    "every identifier missing": (
+        [schema(), *(record(n, mail=email(n)) for n in range(50)), state()],
+        ["All 50 records", "lack an identifier", "identifier_field"],
+    ),
+    "nothing but rejects": (
+        [schema(), *(record(n, email=email(n).replace("@", "")) for n in range(1000)), state()],
+        ["1,000 of 1,000 identifiers", "email_syntax 1,000", "max_reject_percent"],
+    ),
+    "a record that does not fit its schema": (
+        [schema(email=TEXT), record(1, email=[email(1)])],
+        ["Line 2", "email of stream customers", "type: string"],
+    ),
+    "lone surrogates and nothing else": (
+        [schema(), *(f'{{"type":"RECORD","stream":"{STREAM}","record":{{"id":1,"email":"\\ud800{email(1)}"}}}}',) * 30],
+        ["30 of 30 identifiers"],
+    ),
+}
+
+
+def check(outcome: Outcome, *words: str) -> None:
+    """Check how a failed run ended; that the marker was not printed is checked for every run."""
+    for word in words:
+        assert word in outcome.last_line
+    assert (outcome.exit_code, outcome.state) == (1, None)
+    assert "Traceback" not in outcome.log
+    assert outcome.report["run"]["exit_code"] == 1
+    assert outcome.report["run"]["message"] == outcome.last_line
+
+
+def files_with_marker(folder: Path) -> list[str]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return [path.name for path in files if MARKER.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("name", BAD_INPUT)
+def test_bad_input(name: str, target: Target, tiktok: Client, tmp_path: Path) -> None:
+    messages, words = BAD_INPUT[name]
+    rejects = str(tmp_path / "rejects.jsonl")
+    check(target.run(messages, rejects_path=rejects, rejects_key=True, validate_records="fit" in name), *words)
+    assert tiktok.control("audiences").json() == []
+    assert files_with_marker(tmp_path) == []
+
+
+def test_a_stream_that_does_not_fit_can_be_skipped(target: Target, tiktok: Client) -> None:
+    others = [schema("other", name=TEXT), record(1, "other", name="x")]
+    outcome = target.run([*others, *GOOD], on_unmatched_stream="skip")
+    assert outcome.exit_code == 0
+    assert [a["name"] for a in tiktok.control("audiences").json()] == [STREAM]
+    assert [(b["stream"], b["read"], b["unmatched"]) for b in outcome.report["unmatched"]] == [("other", 1, 1)]
+
+
+def test_a_stream_that_no_entry_names(target: Target) -> None:
+    check(target.run(GOOD, audiences=[{"stream": "orders"}]), STREAM, "`audiences`", "on_unmatched_stream")
+
+
+def test_a_few_bad_records_into_a_living_audience_do_not_stop_it_for_ever(target: Target, tiktok: Client) -> None:
+    tiktok.seed(name=STREAM, members=digests(1, 1000))
+    outcome = target.run([schema(), record(1, email=None), record(2, email="nobody"), state()])
+    assert (outcome.exit_code, outcome.audience["plan"]) == (0, "NOTHING")
+    assert outcome.state
+    many = [record(n, email="nobody") for n in range(20)]
+    check(target.run([schema(), *many, state()]), "20 of 20 identifiers")
+
+
+def test_feeds_that_cannot_share_an_audience(target: Target) -> None:
+    feeds = [{"contract": "EMAIL_SHA256"}, {"contract": "PHONE_SHA256"}]
+    check(target.run(GOOD, audiences=feeds), "`contract`", "EMAIL_SHA256 and PHONE_SHA256", "`audience_name`")
+
+
+def test_two_feeds_that_reach_one_audience_by_name_and_by_id(target: Target, tiktok: Client) -> None:
+    audience_id = tiktok.seed(name=STREAM, members=digests(1, 1000))
+    check(target.run(GOOD, audiences=[{}, {"audience_id": audience_id}]), audience_id, "Set `audience_id` in both")
+
+
+# What TikTok refuses
+
+
+def test_two_audiences_of_one_name_stop_the_run_with_both_ids(target: Target, tiktok: Client) -> None:
+    ids = [tiktok.seed(name=STREAM) for _ in range(2)]
+    check(target.run(GOOD), *ids, "Set `audience_id`")
+    assert [len(tiktok.members(audience_id)) for audience_id in ids] == [1000, 1000]
+
+
+@pytest.mark.parametrize(
+    ("seed", "words"),
+    [
+        ({"audience_type": "Lookalike Audience"}, "Lookalike Audience"),
+        ({"calculate_type": "PHONE_SHA256"}, "PHONE_SHA256"),
+        ({"expired": True}, "expired"),
+    ],
+)
+@pytest.mark.parametrize("pinned", [True, False])
+def test_an_audience_that_cannot_be_filled(
+    target: Target, tiktok: Client, seed: dict[str, Any], words: str, *, pinned: bool
+) -> None:
+    audience_id = tiktok.seed(name=STREAM, **seed)
+    before = tiktok.members(audience_id)
+    check(target.run(GOOD, audience_id=audience_id if pinned else None), audience_id, words)
+    assert tiktok.members(audience_id) == before
+
+
+def test_an_audience_that_another_advertiser_shares(target: Target, tiktok: Client) -> None:
+    tiktok.control("advertisers", [{"advertiser_id": OTHER_ADVERTISER}])
+    tiktok.seed(advertiser_id=OTHER_ADVERTISER, name=STREAM, shared_with=[ADVERTISER])
+    check(target.run(GOOD), "another advertiser owns it")
+
+
+def test_a_pinned_audience_that_does_not_exist(target: Target, tiktok: Client) -> None:
+    check(target.run(GOOD, audience_id="123456789"), "has no audience 123456789")
+    assert tiktok.control("audiences").json() == []
+
+
+def test_as_many_audiences_as_tiktok_allows(target: Target, tiktok: Client) -> None:
+    for number in range(400):
+        tiktok.seed(name=f"Audience {number}", random_members=0)
+    check(target.run(GOOD), "has 400 audiences")
+
+
+def test_an_audience_that_stays_empty(target: Target, tiktok: Client) -> None:
+    tiktok.seed(name=STREAM, random_members=10, created_days_ago=3)
+    check(target.run(GOOD), "still empty 72 hours", "fewer than 1,000")
+
+
+def test_a_token_that_is_wrong(target: Target, tiktok: Client) -> None:
+    check(target.run(GOOD, access_token="emulator-SECRET"), "40105", "request", "authorise the app again")
+    assert tiktok.control("audiences").json() == []
+
+
+def test_a_token_without_permission(target: Target, tiktok: Client) -> None:
+    tiktok.control("tokens", {"token": "emulator-reader", "scopes": [30], "advertiser_ids": [ADVERTISER]})
+    check(target.run(GOOD, access_token="emulator-reader"), "40001", "scopes", "request")
+    assert tiktok.control("audiences").json() == []
+
+
+def test_an_advertiser_that_is_not_yours(target: Target) -> None:
+    check(target.run(GOOD, advertiser_id="7999999999999999999"), "40001", "No permission to operate advertiser")
+
+
+def test_a_server_that_is_not_tiktok(target: Target, tiktok: Client) -> None:
+    check(target.run(GOOD, api_url=f"{tiktok.url}/elsewhere"), "404", "`api_url`")
+
+
+def test_nobody_listens(target: Target) -> None:
+    check(target.run(GOOD, api_url="http://127.0.0.1:9/open_api/v1.3"), "cannot be reached", "`api_url`")
+    assert len(target.pauses) == 5
+
+
+# What is not said
+
+
+def test_no_secret_and_no_identifier_anywhere(target: Target, tiktok: Client, tmp_path: Path) -> None:
+    """Push the marker and a secret token through every refusal above, and look at all that was written."""
+    faults: list[dict[str, Any]] = [
+        {"code": 40002, "message": "Bad parameter"},
+        {"code": 50000},
+        {"http_status": 502},
+        {"body": "<html>"},
+        {"drop": "after"},
+        {"truncate": True},
+        {"http_status": 302, "location": "http://127.0.0.1:9/"},
+    ]
+    token = "emulator-SECRETTOKEN"
+    tiktok.control("tokens", {"token": token, "scopes": [3], "advertiser_ids": [ADVERTISER]})
+    logs = []
+    for path in ("file/upload", "create", "list"):
+        for fault in faults:
+            tiktok.fault(path=f"/dmp/custom_audience/{path}/", times=None, **fault)
+            logs.append(target.run(GOOD, access_token=token).log)
+            tiktok.control("faults", method="DELETE")
+    assert "SECRETTOKEN" not in "".join(logs)
+    assert "SECRETTOKEN" not in "".join(path.read_text() for path in tmp_path.glob("*.json"))
+    assert files_with_marker(tmp_path) == []
+
+
+def test_a_message_of_tiktoks_that_quotes_the_token(target: Target, tiktok: Client) -> None:
+    tiktok.fault(path="/dmp/custom_audience/list/", code=40105, message="emulator-token is no good")
+    assert "*** is no good" in target.run(GOOD).last_line
+
+
+def test_a_fault_of_our_own_says_where_and_not_what(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError(email(1))
+
+    monkeypatch.setattr("target_tiktok_audiences.membership.staging.Part.add", broken)
+    outcome = target.run(GOOD)
+    check(outcome, "KeyError", "sinks.py", "please report")
+    assert json.dumps(outcome.report).count(MARKER) == 0

@@ -1,0 +1,138 @@
+"""Settings: what they become, and one clear line for each that is wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from singer_sdk.exceptions import ConfigValidationError
+
+from target_tiktok_audiences.settings import SCHEMA, Settings, unreadable_variables
+
+if TYPE_CHECKING:
+    from conftest import Target
+
+GOOD: dict[str, Any] = {
+    **{name: setting["default"] for name, setting in SCHEMA["properties"].items() if "default" in setting},
+    "access_token": "token-of-tiktok",
+    "advertiser_id": 7000000000000000001,
+    "contract": "PHONE_SHA256",
+}
+
+
+def settings(**config: Any) -> Settings:
+    return Settings.from_config({**GOOD, **config})
+
+
+def test_every_setting_has_a_title_and_a_description() -> None:
+    entry = SCHEMA["properties"]["audiences"]["items"]["properties"]
+    for name, setting in [*SCHEMA["properties"].items(), *entry.items()]:
+        assert setting["title"], name
+        assert len(setting["description"]) > 20, name
+
+
+def test_without_entries_every_stream_is_one_feed() -> None:
+    (feed,) = settings().feeds_of("public-customers")
+    assert feed.advertiser_id == "7000000000000000001"
+    assert (feed.identifier_field, feed.load_method, feed.apply_hashing) == ("phone", "append-only", True)
+
+
+def test_an_entry_takes_from_above_what_it_leaves_out() -> None:
+    feeds = settings(
+        default_country="gb",
+        audiences=[
+            {"stream": "public-*", "contract": "EMAIL_SHA256", "advertiser_id": "42", "identifier_field": "mail"},
+            {"stream": "public-customers", "apply_hashing": False, "audience_id": 17, "retention_in_days": None},
+        ],
+    ).feeds_of("public-customers")
+    assert [(f.contract.name, f.advertiser_id, f.identifier_field) for f in feeds] == [
+        ("EMAIL_SHA256", "42", "mail"),
+        ("PHONE_SHA256", "7000000000000000001", "phone"),
+    ]
+    assert [(f.apply_hashing, f.audience_id, f.default_country) for f in feeds] == [
+        (True, None, "GB"),
+        (False, "17", "GB"),
+    ]
+    assert settings(audiences=[{"stream": "a"}]).feeds_of("b") == []
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"access_token": " "}, ["`access_token` is empty"]),
+        ({"access_token": "a b"}, ["`access_token` holds white space"]),
+        ({"access_token": "a\n"}, ["`access_token` holds white space"]),
+        ({"contract": None}, ["`contract` is missing", "EMAIL_SHA256"]),
+        ({"advertiser_id": None}, ["`advertiser_id` is missing"]),
+        ({"advertiser_id": "my account"}, ["`advertiser_id` must be a number"]),
+        ({"audience_id": "Customers"}, ["`audience_id` must be a number"]),
+        ({"audience_name": "x" * 129}, ["129 characters", "128"]),
+        ({"audience_name": " "}, ["`audience_name` is empty"]),
+        ({"default_country": "Germany"}, ["`default_country`", "ISO 3166"]),
+        ({"api_url": "ftp://example.com"}, ["`api_url`"]),
+        ({"api_url": "https://user:pass@example.com"}, ["`api_url`"]),
+        ({"api_url": "http://example.com"}, ["`api_url` must be https"]),
+        ({"audiences": [{"stream": "a"}, {"stream": "b", "audience_id": "x"}]}, ["audiences[1]: `audience_id`"]),
+        ({"access_token": "", "contract": None}, ["access_token", "contract"]),
+    ],
+)
+def test_wrong_settings_are_named_all_at_once(config: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(ConfigValidationError) as wrong:
+        settings(**config)
+    for word in words:
+        assert word in "; ".join(wrong.value.errors)
+    assert "user:pass" not in str(wrong.value.errors)
+
+
+@pytest.mark.parametrize(
+    ("api_url", "token"),
+    [
+        ("https://proxy.example.com/tiktok", "real"),
+        ("http://127.0.0.1:80", "real"),
+        ("http://[::1]:80", "real"),
+        ("http://localhost", "real"),
+        ("http://emulator.internal", "emulator-x"),
+    ],
+)
+def test_where_http_is_allowed(api_url: str, token: str) -> None:
+    assert settings(api_url=api_url, access_token=token).api_url == api_url
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"access_token": {"v": "SECRETTOKEN"}}, ["`access_token` must be string"]),
+        ({"access_token": None}, ["lacks `access_token`"]),
+        ({"contract": "EMAIL"}, ["`contract` must be one of EMAIL_SHA256, PHONE_SHA256"]),
+        ({"load_method": "overwrite"}, ["`load_method` must be one of append-only"]),
+        ({"batch_size_rows": 0}, ["`batch_size_rows` must be at least 1"]),
+        ({"retention_in_days": 366}, ["`retention_in_days` must be at most 365"]),
+        ({"advertiser_id": True}, ["`advertiser_id` must be string or integer"]),
+        ({"audiences": [{"steam": "x"}]}, ["`audiences[0]` unknown setting `steam`; is `stream` meant?"]),
+        ({"audiences": {"customers": {}}}, ["`audiences` must be array"]),
+        ({"audiences": [{"contract": "X"}]}, ["`audiences[0].contract` must be one of"]),
+        ({"stream_maps": {"a": 5}}, ["`stream_maps.a`"]),
+    ],
+)
+def test_a_wrong_configuration_ends_the_run_with_one_line_that_quotes_no_value(
+    target: Target, config: dict[str, Any], words: list[str]
+) -> None:
+    outcome = target.run([], **config)
+    assert outcome.exit_code == 1
+    for word in ["The settings are not right", *words]:
+        assert word in outcome.last_line
+    assert "SECRETTOKEN" not in outcome.log
+
+
+def test_a_setting_that_nobody_reads_is_told(target: Target) -> None:
+    assert (
+        "Ignoring unknown setting `audiance_name`; is `audience_name` meant?" in target.run([], audiance_name="x").log
+    )
+
+
+def test_environment_variables_that_cannot_be_read() -> None:
+    environ = {"T_BATCH_SIZE_ROWS": "many", "T_AUDIENCES": "[", "T_ACCESS_TOKEN": "[", "T_MIN_AUDIENCE_SIZE": "5"}
+    assert unreadable_variables(environ, "T_", SCHEMA) == [
+        "the environment variable T_AUDIENCES must be array, in JSON",
+        "the environment variable T_BATCH_SIZE_ROWS must be integer, in JSON",
+    ]

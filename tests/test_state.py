@@ -1,0 +1,74 @@
+"""Our entry in the tap's STATE."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from target_tiktok_audiences.state import KEY, RememberedAudience, read, write
+
+AUDIENCES = {
+    "7/Customers": RememberedAudience(
+        "195365740", "created", datetime(2026, 1, 1, tzinfo=timezone.utc), "Some rows were not read"
+    ),
+    "7/#17": RememberedAudience("17", "set"),
+}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+
+
+def test_what_is_written_is_read_again() -> None:
+    written = write({"bookmarks": {"customers": {"v": 1}}, "currently_syncing": "customers"}, AUDIENCES)
+    assert read(written) == AUDIENCES
+    assert written["bookmarks"]["customers"] == {"v": 1}
+    assert written["currently_syncing"] == "customers"
+
+
+def test_the_entry_is_one_that_no_tap_stumbles_over() -> None:
+    entry = write({}, AUDIENCES)["bookmarks"][KEY]
+    assert entry["last_replication_method"] == "FULL_TABLE"
+    assert not entry.keys() & {"partitions", "progress_markers", "version", "lsn", "xmin"}
+    for audience in entry["audiences"].values():
+        assert audience.keys() == {"audience_id", "origin", "changed_at", "error"}
+
+
+def test_a_taps_state_is_not_changed_in_place() -> None:
+    state: dict[str, Any] = {"bookmarks": {}}
+    write(state, AUDIENCES)
+    assert state == {"bookmarks": {}}
+
+
+def test_made_by_hand_at_the_top() -> None:
+    entry = write({}, AUDIENCES)["bookmarks"][KEY]
+    assert read({KEY: entry}) == AUDIENCES
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None,
+        [],
+        {"audiences": []},
+        {"audiences": {"a": None}},
+        {"audiences": {"a": {"audience_id": 5, "origin": "set"}}},
+        {"audiences": {"a": {"audience_id": "5"}}},
+        {"audiences": {"a": {"audience_id": "5", "origin": "set", "changed_at": "yesterday"}}},
+        {"audiences": {"a": {"audience_id": "5", "origin": "set", "changed_at": "2026-01-01T00:00:00"}}},
+    ],
+)
+def test_what_is_malformed_is_passed_over(entry: object) -> None:
+    assert read({"bookmarks": {KEY: entry}}) == {}
+
+
+@given(JSON, JSON)
+def test_no_state_of_any_tap_is_a_surprise(bookmarks: object, entry: object) -> None:
+    for state in ({"bookmarks": bookmarks}, {"bookmarks": {KEY: entry}}, {KEY: {"audiences": entry}}):
+        read(state)
+        write(state, AUDIENCES)
