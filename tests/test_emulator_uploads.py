@@ -150,6 +150,8 @@ def test_a_path_expires(tiktok: Client) -> None:
     assert tiktok.try_create([path])["code"] == 0
     tiktok.advance(0.2)
     assert tiktok.try_create([path])["code"] == 40910
+    tiktok.upload(digests(1))
+    assert tiktok.try_create([path])["code"] == 40910
 
 
 def test_a_path_can_be_used_once_if_so_chosen() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ def upload(emulator: Emulator, call: Call) -> Data:
     if not isinstance(file, UploadFile):
         raise Refusal(Code.BAD_PARAMETER, "file: must be a file part with a file name.")
     uploads.check_file(file.file, file.filename or "", file.size or 0, signature)
+    _empty_expired(emulator)
     path = uploads.new_path()
     emulator.uploads[path] = Upload(
         advertiser.advertiser_id,
@@ -72,6 +74,13 @@ def _file(emulator: Emulator, advertiser: Advertiser, wanted: CalculateType, pat
 def _paths(request: Fields) -> list[str]:
     # TikTok recommends fewer than 50 a request, and takes 500.
     return fields.texts(request, "file_paths", MAX_PATHS)
+
+
+def _empty_expired(emulator: Emulator) -> None:
+    """Free the memory of files that nobody can use any more; their paths stay known as expired."""
+    for path, file in emulator.uploads.items():
+        if file.expires <= emulator.now():
+            emulator.uploads[path] = replace(file, contents=Contents(frozenset(), 0, 0))
 
 
 def spend(emulator: Emulator, request: Fields) -> None:

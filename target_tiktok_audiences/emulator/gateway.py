@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import msgspec
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -147,7 +148,7 @@ async def _call_with_form(
         async with request.form() as form:
             entry.files = sum(isinstance(value, UploadFile) for value in form.values())
             return endpoint.answer(emulator, Call(grant, form))
-    except HTTPException:
+    except (HTTPException, FormParserError):
         raise Refusal(Code.BAD_PARAMETER, "The body is not multipart/form-data.") from None
 
 

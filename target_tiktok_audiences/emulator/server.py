@@ -47,7 +47,7 @@ def serve(emulator: Emulator, host: str = "127.0.0.1", port: int = 0) -> Iterato
         first: tuple[Future[Any], ...] = (started, ended)
         wait(first, return_when=FIRST_COMPLETED)
         if ended.done():
-            ended.result()  # it could not start: raise why
+            ended.result()  # raises why it could not start
         loop, stopping = started.result()
         try:
             yield url
@@ -72,8 +72,8 @@ def run(emulator: Emulator, host: str, port: int, announce: Callable[[str], None
 async def _serve(emulator: Emulator, listener: socket.socket, ready: Callable[[asyncio.Event], None]) -> None:
     """Answer connections until the event is set that `ready` is given.
 
-    uvicorn's own server would add a Date of its own, take up to half a second to stop, and end by raising the
-    signal that stopped it: hence only its protocol is used.
+    Only uvicorn's protocol is used: its server would take a tenth of a second and more to stop, wait for answers
+    that are delayed on order, and end by raising the signal that stopped it. Nor does it add a Date of its own here.
     """
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
