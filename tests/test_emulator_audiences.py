@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from emulator_client import digests, emulated
+from hypothesis import given
+from hypothesis import strategies as st
+
+from target_tiktok_audiences.emulator.audiences import Audience, Change, HistoryEntry, accept, expected_members, settle
+from target_tiktok_audiences.emulator.options import Options
+from target_tiktok_audiences.tiktok.models import Action, CalculateType
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
 
 NOT_EDITABLE = "Audience is not editable, please check audience status"
 
@@ -225,3 +234,48 @@ def test_an_expired_audience_can_only_be_deleted() -> None:
             answer = tiktok.update(audience_id, **change)
             assert (answer["code"], answer["message"]) == (40002, NOT_EDITABLE)
         assert tiktok.delete(audience_id)["code"] == 0
+
+
+BEGINNING = datetime(2026, 1, 1, tzinfo=timezone.utc)
+NUMBERS = st.builds(
+    lambda start, size: frozenset(range(start, start + size)), st.integers(0, 2000), st.integers(0, 1500)
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(Action), NUMBERS, st.booleans()), max_size=8))
+def test_it_does_not_matter_when_one_looks(changes: list[tuple[Action, frozenset[int], bool]]) -> None:
+    """Changes that are processed one by one leave what all of them leave at once, and what plain sets would."""
+    options = Options()
+    first = frozenset(range(1000, 2010))
+    watched, ignored = (
+        Audience(
+            audience_id="1",
+            owner_id="1",
+            name="",
+            create_time=BEGINNING,
+            modify_time=BEGINNING,
+            calculate_type=CalculateType.EMAIL_SHA256,
+            members=_as_members(first),
+        )
+        for _ in range(2)
+    )
+    expected = set(first)
+    now = BEGINNING
+    for action, numbers, fails in changes:
+        after = {Action.APPEND: expected | numbers, Action.REMOVE: expected - numbers, Action.REPLACE: set(numbers)}
+        if not fails and len(after[action]) >= 1000:
+            expected = after[action]
+        for audience in (watched, ignored):
+            done = now + timedelta(hours=24)
+            failure = "Failed." if fails else None
+            entry = HistoryEntry(action.value, now)
+            accept(audience, Change(action, _as_members(numbers), len(numbers), 0, done, entry, failure))
+        now += timedelta(hours=24)
+        settle(watched, now, options)
+    settle(ignored, now, options)
+    assert watched.members == ignored.members == expected_members(ignored) == _as_members(expected)
+    assert watched.error_msg == ignored.error_msg
+
+
+def _as_members(numbers: AbstractSet[int]) -> frozenset[bytes]:
+    return frozenset(number.to_bytes(32, "big") for number in numbers)

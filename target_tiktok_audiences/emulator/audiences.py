@@ -99,8 +99,8 @@ def expected_members(audience: Audience) -> AbstractSet[bytes]:
 
 
 def count_matched(members: AbstractSet[bytes], options: Options) -> int:
-    """How many people TikTok finds for these identifiers."""
-    # Rounded first, or 1,000 x 0.29 would lose one to the nature of floats.
+    """Count the people that TikTok finds for these identifiers."""
+    # Rounded first, or 100 x 0.29 would lose one to the nature of floats.
     return math.floor(round(len(members) * options.match_rate, 6))
 
 
