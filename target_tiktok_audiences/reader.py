@@ -51,7 +51,7 @@ class MessageReader(GenericSingerReader[bytes]):
         """Decode a line and check that it is a message, so that nobody after this meets a surprise."""
         try:
             message = _decode(line)
-        except (msgspec.DecodeError, UnicodeError):
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
             message = self._decode_leniently(line)
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
             raise self._invalid("is no Singer message: it has no `type`")

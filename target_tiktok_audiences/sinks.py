@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.exceptions import FatalSyncError, InvalidRecord
+from singer_sdk.exceptions import FatalSyncError, InvalidRecord, MissingKeyPropertiesError
 from singer_sdk.sinks import RecordSink
 
 from target_tiktok_audiences.contracts import Rejected
@@ -31,7 +31,7 @@ class StreamMismatch(FatalSyncError):
 
 
 class BadRecord(FatalSyncError):
-    """A record that lacks its key or, where `validate_records` asks for that, does not fit its stream's SCHEMA."""
+    """A record that does not fit its stream's SCHEMA, where `validate_records` asks for that."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class StreamSink(RecordSink):
         for name in self.key_properties:
             if name not in record:
                 line = self._target.message_reader.line_number
-                raise BadRecord(
+                raise MissingKeyPropertiesError(
                     f"Line {line:,} of the input: a record of stream {self.stream_name} lacks its key `{name}`."
                 )
 

@@ -1,0 +1,188 @@
+"""The executable as a process: signals, standard streams, and what `--about` and the subcommands print."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import MARKER
+from emulator_client import ADVERTISER, TOKEN
+from singer import digests, people, record, schema, state, stream_of
+
+from target_tiktok_audiences import __version__
+from target_tiktok_audiences.settings import SCHEMA
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from emulator_client import Client
+
+EXECUTABLE = [sys.executable, "-m", "target_tiktok_audiences"]
+
+
+def environment(folder: Path, **variables: str) -> dict[str, str]:
+    return {**os.environ, "TMPDIR": str(folder), "COVERAGE_PROCESS_START": "", **variables}
+
+
+def run(*arguments: str, folder: Path, given: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*EXECUTABLE, *arguments],
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=environment(folder, **variables),
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def config(tiktok: Client, tmp_path: Path) -> str:
+    path = tmp_path / "config.json"
+    settings = {
+        "access_token": TOKEN,
+        "advertiser_id": ADVERTISER,
+        "contract": "EMAIL_SHA256",
+        "api_url": tiktok.base,
+        "report_path": str(tmp_path / "report.json"),
+    }
+    path.write_text(json.dumps(settings))
+    return str(path)
+
+
+def lines(messages: list[dict[str, Any]]) -> str:
+    return "".join(f"{json.dumps(message)}\n" for message in messages)
+
+
+def test_records_in_state_out(config: str, tiktok: Client, tmp_path: Path) -> None:
+    ended = run("--config", config, folder=tmp_path, given=lines(stream_of(1, 1000)))
+    assert ended.returncode == 0, ended.stderr
+    (audience,) = tiktok.control("audiences").json()
+    assert tiktok.members(audience["audience_id"]) == digests(1, 1000)
+    assert json.loads(ended.stdout)["bookmarks"]["customers"]["replication_key_value"] == 1000
+    assert list(tmp_path.glob("target-*")) == []
+
+
+def test_settings_from_the_environment_and_input_from_a_file(tiktok: Client, tmp_path: Path) -> None:
+    given = tmp_path / "in.jsonl"
+    given.write_text(lines(stream_of(1, 1000)))
+    variables = {
+        "TARGET_TIKTOK_AUDIENCES_ACCESS_TOKEN": TOKEN,
+        "TARGET_TIKTOK_AUDIENCES_ADVERTISER_ID": ADVERTISER,
+        "TARGET_TIKTOK_AUDIENCES_API_URL": tiktok.base,
+        "TARGET_TIKTOK_AUDIENCES_AUDIENCES": '[{"contract": "EMAIL_SHA256", "audience_name": "A"}]',
+    }
+    ended = run("--config", "ENV", "--input", str(given), folder=tmp_path, **variables)
+    assert ended.returncode == 0, ended.stderr
+    assert [audience["name"] for audience in tiktok.control("audiences").json()] == ["A"]
+    wrong = {**variables, "TARGET_TIKTOK_AUDIENCES_BATCH_SIZE_ROWS": "many"}
+    ended = run("--config", "ENV", "--input", str(given), folder=tmp_path, **wrong)
+    assert ended.returncode == 1
+    assert "TARGET_TIKTOK_AUDIENCES_BATCH_SIZE_ROWS must be integer" in ended.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("level", ["INFO", "DEBUG"])
+def test_a_signal_in_mid_stream_publishes_nothing(
+    config: str, tiktok: Client, tmp_path: Path, number: signal.Signals, level: str
+) -> None:
+    process = subprocess.Popen(
+        [*EXECUTABLE, "--config", config],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(tmp_path, TARGET_TIKTOK_AUDIENCES_LOGLEVEL=level),
+    )
+    assert process.stdin
+    process.stdin.write(lines([schema(), *people(1, 5000), state()]).encode())
+    process.stdin.flush()
+    while not any(path.stat().st_size > 100_000 for path in tmp_path.glob("target-*/*/part-*")):
+        assert process.poll() is None
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert stdout == b""
+    assert b"no state is emitted" in stderr.splitlines()[-1]
+    assert b"Traceback" not in stderr
+    assert MARKER.encode() not in stderr
+    assert tiktok.requests() == []
+    assert list(tmp_path.glob("target-*")) == []
+    assert json.loads((tmp_path / "report.json").read_text())["run"]["exit_code"] == 128 + number
+
+
+def test_a_signal_in_mid_upload_emits_no_state(config: str, tiktok: Client, tmp_path: Path) -> None:
+    tiktok.fault(path="/dmp/custom_audience/file/upload/", delay_s=5)
+    process = subprocess.Popen(
+        [*EXECUTABLE, "--config", config],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(tmp_path),
+    )
+    assert process.stdin
+    process.stdin.write(lines(stream_of(1, 1000)).encode())
+    process.stdin.close()
+    while not list(tmp_path.glob("target-*/*/tmp*/upload-*")):
+        assert process.poll() is None
+    process.terminate()
+    process.wait(timeout=30)
+    assert process.stdout
+    assert process.stderr
+    assert (process.returncode, process.stdout.read()) == (143, b"")
+    process.stdout.close()
+    process.stderr.close()
+    assert tiktok.control("audiences").json() == []
+    assert list(tmp_path.glob("target-*")) == []
+
+
+def test_an_unreadable_configuration(tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text('{"access_token": "SECRETTOKEN"')
+    for name in ("missing.json", "bad.json"):
+        ended = run("--config", name, folder=tmp_path)
+        assert ended.returncode == 2
+        assert f"no configuration can be read from {name}" in ended.stderr.replace("\n", " ")
+        assert "Traceback" not in ended.stderr
+        assert "SECRETTOKEN" not in ended.stderr
+
+
+def test_rejects_that_cannot_be_written(config: str, tmp_path: Path) -> None:
+    settings = {**json.loads((tmp_path / "config.json").read_text()), "rejects_path": str(tmp_path / "no" / "x")}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    ended = run("--config", config, folder=tmp_path, given=lines([schema(), record(1)]))
+    assert ended.returncode == 1
+    assert "No such file or directory" in ended.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("form", [[], ["--format", "json"], ["--format", "markdown"]])
+def test_about_needs_no_configuration(form: list[str], tmp_path: Path) -> None:
+    ended = run("--about", *form, folder=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    for name in SCHEMA["properties"]:
+        assert name in ended.stdout
+
+
+def test_version_and_help(tmp_path: Path) -> None:
+    assert f"v{__version__}" in run("--version", folder=tmp_path).stdout
+    help_text = run("--help", folder=tmp_path).stdout
+    for word in ("--config", "--about", "contracts", "emulator"):
+        assert word in help_text
+    assert "identifier" in run("contracts", "--help", folder=tmp_path).stdout
+
+
+def test_contracts_are_printed_as_json_schemas(tmp_path: Path) -> None:
+    every = json.loads(run("contracts", folder=tmp_path).stdout)
+    assert [schema["title"] for schema in every.values()] == [
+        "audience_email",
+        "audience_phone",
+        "audience_gaid",
+        "audience_idfa",
+    ]
+    one = json.loads(run("contracts", "PHONE_SHA256", "--hashed", "--identifier-field", "sha", folder=tmp_path).stdout)
+    assert one["properties"]["sha"]["pattern"] == "^[0-9a-fA-F]{64}$"
+    assert run("contracts", "FAX", folder=tmp_path).returncode == 2
