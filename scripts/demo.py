@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 from datetime import datetime, timedelta, timezone
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from customers import customers, email_digests, phone_digests
 from playground import ROOT, STATE_ID, TARGET, Project, emulator, postgres
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ EXPECTED: dict[str, Callable[[Iterable[Customer]], set[str]]] = {
 }
 """What each audience must hold for given rows, calculated without the target's code."""
 
+COMMAND = f"meltano run tap-postgres {TARGET}"
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
 
 
@@ -52,8 +55,11 @@ def main() -> int:
         with postgres(FOLDER / "postgres.log") as database, emulator(FOLDER / "emulator.log") as tiktok:
             Demo(database, tiktok).play()
     except (Untrue, RuntimeError, subprocess.CalledProcessError) as failure:
-        out.print(f"\n[red]✗[/] {failure}\n  The logs in {FOLDER} tell more.", soft_wrap=True)
+        out.print(f"\n[red]✗[/] {escape(str(failure))}\n  The logs in {FOLDER} tell more.", soft_wrap=True)
         return 1
+    except SystemExit:
+        out.print("\nInterrupted; everything is stopped.")
+        raise
     out.print(
         f"\nDone in {time.monotonic() - start:.0f} seconds; everything is stopped. The logs are in {FOLDER}.",
         soft_wrap=True,
@@ -91,7 +97,7 @@ class Demo:
             f"  {len(before):,} customers with e-mail addresses and phone numbers as people type them:\n  {forms}"
         )
 
-        self.act("The first run", with_command=True)
+        self.act("The first run", COMMAND)
         with out.status("Meltano installs the tap and the target ..."):
             self.meltano("install")
         first = self.run()
@@ -101,7 +107,7 @@ class Demo:
             "every row is accounted for: read = accepted + duplicate + missing + rejected",
         )
 
-        self.act("What TikTok has been given")
+        self.act("What TikTok has been given", "expected: hashlib and phonenumbers over the table, none of our code")
         self.compare(before)
 
         self.act("Two days later")
@@ -113,7 +119,7 @@ class Demo:
         self.database.write(changed)
         out.print("  Meanwhile the table has got 300 new customers, and 200 old ones have a new address and number")
 
-        self.act("The second run", with_command=True)
+        self.act("The second run", COMMAND)
         state = self.meltano("state", "get", STATE_ID)
         second = self.run()
         self.check(
@@ -131,19 +137,20 @@ class Demo:
         )
         self.compare([*before, *changed])
 
-    def act(self, title: str, *, with_command: bool = False) -> None:
+    def act(self, title: str, aside: str = "") -> None:
         """Begin the next act."""
         self.acts += 1
-        out.print(
-            f"\n[bold]{self.acts}  {title}[/]"
-            + (f"  [dim]meltano run tap-postgres {TARGET}[/]" if with_command else "")
-        )
+        out.print(f"\n[bold]{self.acts}  {title}[/]" + (f"  [dim]{aside}[/]" if aside else ""))
 
     def check(self, truth: bool, claim: str) -> None:  # noqa: FBT001 - reads as a sentence
         """Say something that must be true."""
         if not truth:
-            raise Untrue(f"This is not so: {claim}")
-        out.print(f"  [green]✓[/] {claim}")
+            raise Untrue(f"Not so: {claim}")
+        self.tick(claim)
+
+    def tick(self, truth: str) -> None:
+        """Say something true."""
+        out.print(f"  [green]✓[/] {truth}")
 
     def meltano(self, *arguments: str) -> str:
         """Run Meltano, which is chatty: all that it says goes to its log, the last of it here if it fails."""
@@ -177,13 +184,15 @@ class Demo:
 
     def compare(self, rows: list[Customer]) -> None:
         """Hold the emulator's members against a calculation that shares no code with the target."""
-        for audience in self.tiktok.audiences():
-            members = self.tiktok.members(audience["audience_id"])
-            self.check(
-                members == EXPECTED[audience["name"]](rows),
-                f"{audience['name']}, id {audience['audience_id']}: {len(members):,} members, digest for digest what"
-                f" {'hashlib makes' if 'mail' in audience['name'] else 'phonenumbers and hashlib make'} of the table",
-            )
+        for audience in sorted(self.tiktok.audiences(), key=itemgetter("name")):
+            members, expected = self.tiktok.members(audience["audience_id"]), EXPECTED[audience["name"]](rows)
+            held = f"{audience['name']} (id {audience['audience_id']}): {len(members):,} members"
+            if members != expected:
+                raise Untrue(
+                    f"{held}, and {len(expected):,} expected: {len(expected - members):,} are lacking,"
+                    f" {len(members - expected):,} do not belong there"
+                )
+            self.tick(f"{held}, digest for digest those expected")
 
 
 def _figures(entry: dict[str, Any]) -> dict[str, int]:

@@ -43,7 +43,7 @@ STATE_ID = f"emulator:tap-postgres-to-{TARGET}"
 
 
 @contextlib.contextmanager
-def _serving(command: list[str], log: Path, ready: Callable[[], bool], **options: Any) -> Iterator[None]:  # noqa: ANN401
+def _serving(command: list[str], log: Path, ready: Callable[[], bool], **options: Any) -> Iterator[None]:
     """Run a server until the block ends, however it ends.
 
     It has a session of its own: Ctrl-C reaches this program alone, which then stops what it started one by one.

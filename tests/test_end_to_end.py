@@ -19,7 +19,7 @@ from customers import customers, email_digests, phone_digests
 from playground import ROOT, STATE_ID, TARGET, Database, Emulator, Project, emulator, postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from customers import Customer
 
@@ -102,14 +102,25 @@ class Pipeline:
         done = self.project.meltano(*command, report_path=str(report), **settings)
         return Run(done.returncode, done.stdout + done.stderr, json.loads(report.read_text()))
 
-    def test(self, **settings: str) -> Run:
-        """Run `meltano config test` for the target."""
-        done = self.project.meltano("--environment=emulator", "config", "test", TARGET, **settings)
-        return Run(done.returncode, done.stdout + done.stderr, {})
+    def credentials_pass(self, **settings: str) -> bool:
+        """Run `meltano config test` for the target.
 
-    def state(self) -> str:
+        Its exit code tells nothing: having said how the loader did, Meltano 4.4 falls over ending the loader's process,
+        which has ended already.
+        """
+        done = self.project.meltano("--environment=emulator", "config", "test", TARGET, **settings)
+        return "Test data was written to your target system" in done.stderr
+
+    def state(self) -> dict[str, Any]:
         """Give what Meltano has stored; nothing if it has not."""
-        return self.project.meltano("state", "get", f"{STATE_ID}:{self.suffix}").stdout
+        stored = self.project.meltano("state", "get", f"{STATE_ID}:{self.suffix}").stdout
+        state: dict[str, Any] = json.loads(stored or "{}").get("singer_state", {})
+        return state
+
+    def remembers(self, audience_ids: Iterable[str]) -> bool:
+        """Tell whether the stored state names these audiences."""
+        state = json.dumps(self.state())
+        return all(audience_id in state for audience_id in audience_ids)
 
     def forget_state(self) -> None:
         cleared = self.project.meltano("state", "clear", "--force", f"{STATE_ID}:{self.suffix}")
@@ -143,7 +154,7 @@ def test_every_row_arrives_and_a_second_run_sends_what_is_new(pipeline: Pipeline
     assert {entry["plan"] for entry in first.audiences.values()} == {"CREATE"}
     assert all(book["read"] == len(before) for entry in first.audiences.values() for book in entry["books"])
     created = ids(tiktok)
-    assert all(audience_id in pipeline.state() for audience_id in created.values())
+    assert pipeline.remembers(created.values())
 
     tiktok.advance(hours=48)
     changed = pipeline.change_table()
@@ -175,7 +186,7 @@ def test_a_run_without_its_state_finds_the_audiences_by_name(pipeline: Pipeline,
     assert again.exit_code == 0, again.output
     assert ids(tiktok) == created
     assert members(tiktok) == given
-    assert all(audience_id in pipeline.state() for audience_id in created.values())
+    assert pipeline.remembers(created.values())
 
 
 def test_a_full_refresh_creates_nothing_twice(pipeline: Pipeline, tiktok: Emulator) -> None:
@@ -214,8 +225,7 @@ def test_two_audiences_of_one_name_stop_the_run(pipeline: Pipeline, tiktok: Emul
 
 
 def test_meltano_can_test_the_credentials(pipeline: Pipeline, tiktok: Emulator) -> None:
-    good = pipeline.test()
-    assert good.exit_code == 0, good.output
-    assert pipeline.test(access_token="emulator-other").exit_code == 1
-    assert pipeline.test(advertiser_id="7999999999999999999").exit_code == 1
+    assert pipeline.credentials_pass()
+    assert not pipeline.credentials_pass(access_token="emulator-other")
+    assert not pipeline.credentials_pass(advertiser_id="7999999999999999999")
     assert not tiktok.audiences()
