@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+
 from target_tiktok_audiences.delivery import Delivery, Destination, deliver
 from target_tiktok_audiences.membership import (
     BYTES_PER_LINE,
+    Books,
     BooksDoNotBalance,
     Do,
     Limits,
@@ -17,7 +21,7 @@ from target_tiktok_audiences.membership import (
     Staging,
     make_plan,
 )
-from target_tiktok_audiences.report import AudienceReport, RunReport
+from target_tiktok_audiences.report import AudienceReport, RejectsFile, RunReport
 from target_tiktok_audiences.resolve import Resolved, Unresolved, find_by_name, resolve
 from target_tiktok_audiences.state import RememberedAudience
 from target_tiktok_audiences.tiktok import NotEditable, TikTokError
@@ -58,11 +62,14 @@ class Run:
     """
 
     def __init__(self, settings: Settings, tiktok: TikTok, version: str) -> None:
+        self.settings = settings
         self.remembered: dict[str, RememberedAudience] = {}
         """The audiences as STATE gave them; `finish` brings them up to date."""
         self.report = RunReport(version, datetime.now(timezone.utc).isoformat(timespec="seconds"), settings.dry_run)
+        self.rejects = (
+            RejectsFile(settings.rejects_path, with_key=settings.rejects_key) if settings.rejects_path else None
+        )
         self._started = time.monotonic()
-        self._settings = settings
         self._tiktok = tiktok
         self._folder = PrivateFolder()
         self._audiences: dict[str, AudienceRun] = {}
@@ -98,6 +105,12 @@ class Run:
                 )
         return self._audiences[key]
 
+    def skip(self, stream: str) -> Books:
+        """Give the books of a stream that feeds nothing."""
+        books = Books(stream)
+        self.report.unmatched.append(books)
+        return books
+
     def remember(self, audiences: Mapping[str, RememberedAudience]) -> None:
         """Take what a STATE says of audiences; what an earlier one said stays."""
         self.remembered = {**audiences, **self.remembered}
@@ -105,7 +118,7 @@ class Run:
     def check_credentials(self) -> None:
         """Prove, without a change, that the token may read the audiences of each advertiser. Raises `TikTokError`."""
         self._tiktok.user()
-        for advertiser_id in sorted({feed.advertiser_id for feed in self._settings.feeds}):
+        for advertiser_id in sorted({feed.advertiser_id for feed in self.settings.feeds}):
             self._tiktok.advertisers([advertiser_id])
             next(self._tiktok.audiences(advertiser_id), None)
 
@@ -130,25 +143,29 @@ class Run:
     @property
     def settled(self) -> bool:
         """Whether everything received is with TikTok, so that the tap's STATE may go out."""
-        return not self._settings.dry_run and all(audience.outcome == "ok" for audience in self.report.audiences)
+        return not self.settings.dry_run and all(audience.outcome == "ok" for audience in self.report.audiences)
 
-    def conclude(self, message: str, exit_code: int) -> None:
-        """Note in the report how the run ended."""
+    def close(self, message: str, exit_code: int) -> None:
+        """Report how the run ended, remove what was staged, and let the connections go."""
         held = any(audience.outcome == "held" for audience in self.report.audiences)
         self.report.outcome = "failed" if exit_code else "held" if held else "ok"
-        self.report.exit_code = exit_code
-        self.report.message = message
+        self.report.exit_code, self.report.message = exit_code, message
         self.report.seconds = round(time.monotonic() - self._started, 3)
-
-    def close(self) -> None:
-        """Remove what was staged and let the connections go."""
-        for audience in self._audiences.values():
-            audience.staging.close()
-        self._folder.close()
-        self._tiktok.close()
+        try:
+            if self.rejects:
+                self.rejects.close()
+            if self.settings.report_path:
+                self.report.save(self.settings.report_path)
+            if self.report.audiences and sys.stderr.isatty():
+                self.report.show(Console(stderr=True))
+        finally:
+            for audience in self._audiences.values():
+                audience.staging.close()
+            self._folder.close()
+            self._tiktok.close()
 
     def _bring_up_to_date(self, audience: AudienceRun) -> None:
-        report, settings = audience.report, self._settings
+        report, settings = audience.report, self.settings
         report.desired = audience.staging.settle()
         found = resolve(self._tiktok, audience.feed, audience.name, self.remembered.get(audience.key))
         report.audience_id, report.origin = found.audience_id, found.origin

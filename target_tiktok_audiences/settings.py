@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from singer_sdk import typing as th
 from singer_sdk.exceptions import ConfigValidationError
 
+from target_tiktok_audiences.config_errors import CONFIG_WRONG, feed_errors, id_text, token_errors, url_errors
 from target_tiktok_audiences.contracts import CONTRACTS, Contract
-from target_tiktok_audiences.contracts.phone import is_country
 from target_tiktok_audiences.tiktok import API_URL
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
-
-    from jsonschema import ValidationError
-    from jsonschema.protocols import Validator
-
-EMULATOR_TOKEN_PREFIX = "emulator-"  # noqa: S105 - what marks a token as no secret
-MAX_NAME_LENGTH = 128
+    from collections.abc import Mapping
 
 _ID = th.CustomType({"type": ["string", "integer"]})
 """TikTok's ids have up to 19 digits, and arrive unquoted from YAML."""
@@ -204,6 +194,8 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     ),
 ).to_dict()
 
+_DEFAULTS = {name: setting["default"] for name, setting in SCHEMA["properties"].items() if "default" in setting}
+
 
 @dataclass(frozen=True)
 class Feed:
@@ -243,23 +235,23 @@ class Settings:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:
-        """Make the settings from a configuration that fits `SCHEMA`, defaults filled in.
+        """Make the settings from a configuration that fits `SCHEMA`; null means the default.
 
         Raises `ConfigValidationError`, whose `errors` name every wrong setting and never quote a value that could
         be secret.
         """
-        entries = config.get("audiences") or [{"stream": "*"}]
-        named = bool(config.get("audiences"))
-        feeds, errors = [], [*_token_errors(config["access_token"]), *_url_errors(config)]
-        for number, entry in enumerate(entries):
-            merged = {**config, **{name: value for name, value in entry.items() if value is not None}}
-            where = f"audiences[{number}]: " if named else ""
-            problems = [where + problem for problem in _feed_errors(merged)]
+        config = {**_DEFAULTS, **_given(config)}
+        entries = config.get("audiences")
+        feeds, errors = [], [*token_errors(config["access_token"]), *url_errors(config)]
+        for number, entry in enumerate(entries or [{}]):
+            merged = {"stream": "*", **config, **_given(entry)}
+            where = f"audiences[{number}]: " if entries else ""
+            problems = [where + problem for problem in feed_errors(merged)]
             errors += problems
             if not problems:
                 feeds.append(_feed(merged))
         if errors:
-            raise ConfigValidationError("The settings are not right", errors=errors)
+            raise ConfigValidationError(CONFIG_WRONG, errors=errors)
         return cls(
             access_token=config["access_token"],
             api_url=config["api_url"],
@@ -275,38 +267,14 @@ class Settings:
         )
 
 
-def schema_errors(validator: Validator, config: Mapping[str, Any]) -> list[str]:
-    """Describe what does not fit the schema, setting by setting, without quoting any value."""
-    return [_describe(error) for error in validator.iter_errors(config)]
-
-
-def unknown_settings(config: Mapping[str, Any], known: Collection[str]) -> list[str]:
-    """Describe the settings that nobody reads, with the one that was probably meant."""
-    unknown = []
-    for name in sorted(config.keys() - set(known)):
-        meant = get_close_matches(name, known, n=1)
-        unknown.append(f"unknown setting `{name}`" + (f"; is `{meant[0]}` meant?" if meant else ""))
-    return unknown
-
-
-def unreadable_variables(environ: Mapping[str, str], prefix: str, schema: Mapping[str, Any]) -> list[str]:
-    """Describe the environment variables whose text is not of their setting's type."""
-    return [
-        f"the environment variable {variable} must be {kind}, in JSON"
-        for name, setting in schema["properties"].items()
-        for kind in {"integer", "array", "object"}.intersection(setting.get("type", []))
-        if (variable := prefix + name.upper()) in environ and not _is_json(environ[variable])
-    ]
-
-
 def _feed(merged: Mapping[str, Any]) -> Feed:
     contract = CONTRACTS[merged["contract"]]
     return Feed(
         stream=merged["stream"],
-        advertiser_id=str(merged["advertiser_id"]),
+        advertiser_id=str(merged["advertiser_id"]).strip(),
         contract=contract,
         audience_name=merged.get("audience_name"),
-        audience_id=_text(merged.get("audience_id")),
+        audience_id=id_text(merged.get("audience_id")),
         identifier_field=merged.get("identifier_field") or contract.field,
         apply_hashing=merged["apply_hashing"],
         default_country=(merged.get("default_country") or "").upper() or None,
@@ -315,79 +283,8 @@ def _feed(merged: Mapping[str, Any]) -> Feed:
     )
 
 
-def _feed_errors(merged: Mapping[str, Any]) -> Iterator[str]:
-    if not merged.get("contract"):
-        yield f"`contract` is missing: one of {', '.join(CONTRACTS)}"
-    if not _text(merged.get("advertiser_id")):
-        yield "`advertiser_id` is missing"
-    for id_setting in ("advertiser_id", "audience_id"):
-        if (identity := _text(merged.get(id_setting))) and not (identity.isascii() and identity.isdecimal()):
-            yield f"`{id_setting}` must be a number, digits only"
-    if merged.get("audience_name") is not None:
-        yield from name_errors(merged["audience_name"])
-    country = merged.get("default_country")
-    if country and not is_country(country.upper()):
-        yield "`default_country` must be a two-letter ISO 3166 code such as US (in YAML, put NO in quotes)"
-
-
-def name_errors(name: str) -> Iterator[str]:
-    """Tell what TikTok would refuse in an audience's name."""
-    if not name.strip():
-        yield "`audience_name` is empty"
-    if len(name) > MAX_NAME_LENGTH:
-        yield f"`audience_name` has {len(name)} characters; TikTok takes {MAX_NAME_LENGTH}"
-
-
-def _token_errors(token: str) -> Iterator[str]:
-    if not token.strip():
-        yield "`access_token` is empty"
-    elif not (token.isascii() and token.isprintable() and " " not in token):
-        yield "`access_token` holds white space or characters that no token has"
-
-
-def _url_errors(config: Mapping[str, Any]) -> Iterator[str]:
-    url = urlsplit(config["api_url"])
-    if url.scheme not in {"http", "https"} or not url.hostname or url.username or url.query:
-        yield "`api_url` must be a plain http or https address"
-    elif url.scheme == "http" and not (
-        _is_loopback(url.hostname) or config["access_token"].startswith(EMULATOR_TOKEN_PREFIX)
-    ):
-        yield "`api_url` must be https: over http the access token could be read on its way"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _describe(error: ValidationError) -> str:
-    where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path).lstrip(".")
-    rule: Any = error.validator_value
-    value: Any = error.instance
-    known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
-    told = {
-        "type": lambda: "must be " + " or ".join([rule] if isinstance(rule, str) else [t for t in rule if t != "null"]),
-        "enum": lambda: f"must be one of {', '.join(rule)}",
-        "minimum": lambda: f"must be at least {rule}",
-        "maximum": lambda: f"must be at most {rule}",
-        "required": lambda: "lacks " + ", ".join(f"`{name}`" for name in rule if name not in value),
-        "additionalProperties": lambda: "; ".join(unknown_settings(value, known)),
-    }.get(str(error.validator), lambda: "has not the form that this setting takes")()
-    return f"`{where}` {told}" if where else f"the configuration {told}"
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _text(value: str | int | None) -> str | None:
-    return None if value is None or value == "" else str(value).strip()
+def _given(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if value is not None}
 
 
 def _path(value: str | None) -> Path | None:

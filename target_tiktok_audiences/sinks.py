@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.exceptions import FatalSyncError, InvalidRecord, MissingKeyPropertiesError
 from singer_sdk.sinks import RecordSink
 
+from target_tiktok_audiences.config_errors import name_errors
 from target_tiktok_audiences.contracts import Rejected
-from target_tiktok_audiences.membership import Books
-from target_tiktok_audiences.settings import name_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from singer_sdk import Target
+
     from target_tiktok_audiences.contracts import Digester
-    from target_tiktok_audiences.membership import Part
+    from target_tiktok_audiences.membership import Books, Part
+    from target_tiktok_audiences.reader import MessageReader
+    from target_tiktok_audiences.run import Run
     from target_tiktok_audiences.settings import Feed
-    from target_tiktok_audiences.target import TargetTikTokAudiences
 
 CREDENTIAL_CHECK_STREAM = "meltano_test_stream"
 """What `meltano config test` sends: it asks whether the credentials are good, and feeds no audience."""
@@ -48,13 +50,17 @@ class StreamSink(RecordSink):
 
     def __init__(
         self,
-        target: TargetTikTokAudiences,
+        target: Target,
         stream_name: str,
         schema: dict[str, Any],
         key_properties: Sequence[str] | None,
+        *,
+        run: Run,
+        reader: MessageReader,
     ) -> None:
         super().__init__(target, stream_name, schema, key_properties)
-        self._target = target
+        self._run = run
+        self._reader = reader
         self._intakes: list[Intake] = []
         self._unmatched: list[Books] = []
         if stream_name != CREDENTIAL_CHECK_STREAM:
@@ -62,7 +68,7 @@ class StreamSink(RecordSink):
 
     def _open(self) -> None:
         """Find the feeds of the stream and check its SCHEMA against their contracts, before any record."""
-        feeds = self._target.settings.feeds_of(self.stream_name)
+        feeds = self._run.settings.feeds_of(self.stream_name)
         for feed in feeds:
             problem = _column_problem(feed, self.stream_name, self.schema["properties"])
             if problem is None:
@@ -77,15 +83,13 @@ class StreamSink(RecordSink):
         for error in name_errors(name):
             raise StreamMismatch(f"Stream {self.stream_name} cannot name its audience: {error}. Set `audience_name`.")
         digest = feed.contract.digester(apply_hashing=feed.apply_hashing, default_country=feed.default_country)
-        return Intake(feed, digest, self._target.run.part(feed, name, self.stream_name))
+        return Intake(feed, digest, self._run.part(feed, name, self.stream_name))
 
     def _skip_or_fail(self, problem: str) -> None:
-        if self._target.settings.on_unmatched_stream == "fail":
+        if self._run.settings.on_unmatched_stream == "fail":
             raise StreamMismatch(f"{problem} Or set `on_unmatched_stream: skip` to pass over such streams.")
         self.logger.warning("%s It is skipped.", problem)
-        books = Books(self.stream_name)
-        self._unmatched.append(books)
-        self._target.run.report.unmatched.append(books)
+        self._unmatched.append(self._run.skip(self.stream_name))
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:  # noqa: ARG002
         """Stage the record's identifiers. One marked as deleted adds nobody, in any load method."""
@@ -111,9 +115,9 @@ class StreamSink(RecordSink):
             books.unmatched += 1
 
     def _note_reject(self, feed: Feed, rejected: Rejected, record: dict[str, Any]) -> None:
-        if (rejects := self._target.rejects) is not None:
+        if (rejects := self._run.rejects) is not None:
             key = {name: record.get(name) for name in self.key_properties if name != feed.identifier_field}
-            line = self._target.message_reader.line_number
+            line = self._reader.line_number
             rejects.write(line, self.stream_name, feed.contract.name, rejected.reason.value, key)
 
     # What follows overrides private methods of the SDK.
@@ -134,14 +138,14 @@ class StreamSink(RecordSink):
             try:
                 self._validator.validate(record)
             except InvalidRecord as invalid:
-                raise BadRecord(_describe(invalid, self.stream_name, self._target.message_reader.line_number)) from None
+                raise BadRecord(_describe(invalid, self.stream_name, self._reader.line_number)) from None
         return record
 
     def _singer_validate_message(self, record: dict[str, Any]) -> None:
         """Ask for the key without listing the record, as the SDK does, over two lines."""
         for name in self.key_properties:
             if name not in record:
-                line = self._target.message_reader.line_number
+                line = self._reader.line_number
                 raise MissingKeyPropertiesError(
                     f"Line {line:,} of the input: a record of stream {self.stream_name} lacks its key `{name}`."
                 )

@@ -11,11 +11,11 @@ import os
 import sys
 import time
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click
-from rich.console import Console
 from singer_sdk import Target
 from singer_sdk.exceptions import ConfigValidationError, InvalidInputLine, SingerSDKError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
@@ -23,11 +23,11 @@ from singer_sdk.plugin_base import JSONSchemaValidator
 from singer_sdk.singerlib.exceptions import SingerError
 from singer_sdk.singerlib.json import serialize_json
 
-from target_tiktok_audiences import __version__, settings, state
+from target_tiktok_audiences import __version__, config_errors, state
 from target_tiktok_audiences.membership import BooksDoNotBalance
 from target_tiktok_audiences.reader import MessageReader
-from target_tiktok_audiences.report import RejectsFile
 from target_tiktok_audiences.run import FeedConflict, Run, RunFailed
+from target_tiktok_audiences.settings import SCHEMA, Settings
 from target_tiktok_audiences.sinks import CREDENTIAL_CHECK_STREAM, StreamSink
 from target_tiktok_audiences.tiktok import TikTok, TikTokError
 
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+    from singer_sdk import Sink
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from typing_extensions import Self
 
-CONFIG_WRONG = "The settings are not right"
 EXPECTED = (SingerSDKError, SingerError, TikTokError, FeedConflict, RunFailed, BooksDoNotBalance, OSError)
 """What ends a run with one clear line; anything else is a fault of ours."""
 
@@ -47,7 +47,7 @@ class TargetTikTokAudiences(Target):
     """Keeps TikTok Custom Audiences in step with any table a Singer tap can read."""
 
     name = "target-tiktok-audiences"
-    config_jsonschema: ClassVar[dict[str, Any]] = settings.SCHEMA
+    config_jsonschema: ClassVar[dict[str, Any]] = SCHEMA
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         PluginCapabilities.ABOUT,
         PluginCapabilities.STREAM_MAPS,
@@ -55,7 +55,6 @@ class TargetTikTokAudiences(Target):
         PluginCapabilities.STRUCTURED_LOGGING,
         TargetCapabilities.VALIDATE_RECORDS,
     ]
-    default_sink_class = StreamSink
     message_reader_class = MessageReader
     message_reader: MessageReader
     sleep: Callable[[float], None] = staticmethod(time.sleep)
@@ -67,20 +66,18 @@ class TargetTikTokAudiences(Target):
         try:
             super().__init__(**options)
         except ValueError:
-            errors = settings.unreadable_variables(os.environ, self._env_var_prefix, self.config_jsonschema)
-            raise ConfigValidationError(CONFIG_WRONG, errors=errors) from None
+            errors = config_errors.unreadable_variables(os.environ, self._env_var_prefix, self.config_jsonschema)
+            raise ConfigValidationError(config_errors.CONFIG_WRONG, errors=errors) from None
         self.max_parallelism = 1  # the SDK drains in threads, which signals do not reach
-        self.settings = settings.Settings.from_config(self.config)
+        settings = Settings.from_config(self.config)
         tiktok = TikTok(
-            self.settings.access_token,
-            self.settings.api_url,
-            user_agent=f"{self.name}/{__version__}",
-            sleep=type(self).sleep,
+            settings.access_token, settings.api_url, user_agent=f"{self.name}/{__version__}", sleep=type(self).sleep
         )
-        self.run = Run(self.settings, tiktok, __version__)
-        self.rejects: RejectsFile | None = None
-        if self.settings.rejects_path:
-            self.rejects = RejectsFile(self.settings.rejects_path, with_key=self.settings.rejects_key)
+        self.run = Run(settings, tiktok, __version__)
+
+    def get_sink_class(self, stream_name: str) -> type[Sink]:  # noqa: ARG002
+        """Give the one kind of sink, with what it needs of this run."""
+        return partial(StreamSink, run=self.run, reader=self.message_reader)  # type: ignore[return-value]
 
     def process_endofpipe(self) -> None:
         """Bring the audiences up to date, then let the SDK emit the tap's STATE if it may go out."""
@@ -97,17 +94,7 @@ class TargetTikTokAudiences(Target):
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        """Write the reports, and remove what was staged whatever happened."""
-        self.run.conclude(_last_words(error) if error else "", _exit_code(error))
-        try:
-            if self.rejects:
-                self.rejects.close()
-            if self.settings.report_path:
-                self.run.report.save(self.settings.report_path)
-            if self.run.report.audiences and sys.stderr.isatty():
-                self.run.report.show(Console(stderr=True))
-        finally:
-            self.run.close()
+        self.run.close(_last_words(error) if error else "", _exit_code(error))
 
     @classmethod
     def invoke(  # type: ignore[override]
@@ -153,11 +140,11 @@ class TargetTikTokAudiences(Target):
         """Describe wrong settings without their values; the SDK quotes them, and one may be the token."""
         schema = self.config_jsonschema
         self.append_builtin_config(schema)
-        errors = settings.schema_errors(JSONSchemaValidator(schema), self._config)
-        for unknown in settings.unknown_settings(self._config, schema["properties"]):
+        errors = config_errors.schema_errors(JSONSchemaValidator(schema), self._config)
+        for unknown in config_errors.unknown_settings(self._config, schema["properties"]):
             self.logger.warning("Ignoring %s", unknown)
         if errors and raise_errors:
-            raise ConfigValidationError(CONFIG_WRONG, errors=errors)
+            raise ConfigValidationError(config_errors.CONFIG_WRONG, errors=errors)
         return errors
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:

@@ -67,7 +67,7 @@ class TestSuiteOfTheSdk(get_target_test_class(TargetOfTheSuite, config=CONFIG)):
         monkeypatch.setattr(TargetTikTokAudiences, "__init__", make)
         yield
         for target in targets:
-            target.run.close()
+            target.run.close("", 0)
 
 
 # What we override, with the signatures that we rely on

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from singer_sdk.exceptions import ConfigValidationError
 
-from target_tiktok_audiences.settings import SCHEMA, Settings, unreadable_variables
+from target_tiktok_audiences.config_errors import unreadable_variables
+from target_tiktok_audiences.settings import SCHEMA, Settings
 
 if TYPE_CHECKING:
     from conftest import Target
 
 GOOD: dict[str, Any] = {
-    **{name: setting["default"] for name, setting in SCHEMA["properties"].items() if "default" in setting},
     "access_token": "token-of-tiktok",
     "advertiser_id": 7000000000000000001,
     "contract": "PHONE_SHA256",
@@ -54,6 +54,11 @@ def test_an_entry_takes_from_above_what_it_leaves_out() -> None:
         (False, "17", "GB"),
     ]
     assert settings(audiences=[{"stream": "a"}]).feeds_of("b") == []
+
+
+def test_null_means_the_default() -> None:
+    (feed,) = settings(apply_hashing=None, api_url=None, audiences=[{"stream": None, "apply_hashing": None}]).feeds
+    assert (feed.stream, feed.apply_hashing) == ("*", True)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,125 @@
+"""Says what is wrong with a configuration, setting by setting, and never quotes a value: one may be the token."""
+
+from __future__ import annotations
+
+import json
+from difflib import get_close_matches
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from target_tiktok_audiences.contracts import CONTRACTS
+from target_tiktok_audiences.contracts.phone import is_country
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from jsonschema import ValidationError
+    from jsonschema.protocols import Validator
+
+CONFIG_WRONG = "The settings are not right"
+EMULATOR_TOKEN_PREFIX = "emulator-"  # noqa: S105 - it marks a token as no secret
+MAX_NAME_LENGTH = 128
+
+
+def schema_errors(validator: Validator, config: Mapping[str, Any]) -> list[str]:
+    """Describe what does not fit the settings' schema."""
+    return [_describe(error) for error in validator.iter_errors(config)]
+
+
+def unknown_settings(config: Mapping[str, Any], known: Collection[str]) -> list[str]:
+    """Describe the settings that nobody reads, with the one that was probably meant."""
+    unknown = []
+    for name in sorted(config.keys() - set(known)):
+        meant = get_close_matches(name, known, n=1)
+        unknown.append(f"unknown setting `{name}`" + (f"; is `{meant[0]}` meant?" if meant else ""))
+    return unknown
+
+
+def unreadable_variables(environ: Mapping[str, str], prefix: str, schema: Mapping[str, Any]) -> list[str]:
+    """Describe the environment variables whose text is not of their setting's type."""
+    return [
+        f"the environment variable {variable} must be {kind}, in JSON"
+        for name, setting in schema["properties"].items()
+        for kind in {"integer", "array", "object"}.intersection(setting.get("type", []))
+        if (variable := prefix + name.upper()) in environ and not _is_json(environ[variable])
+    ]
+
+
+def feed_errors(merged: Mapping[str, Any]) -> Iterator[str]:
+    """Describe what is wrong with one feed, its settings merged with those above it."""
+    if not merged.get("contract"):
+        yield f"`contract` is missing: one of {', '.join(CONTRACTS)}"
+    if not id_text(merged.get("advertiser_id")):
+        yield "`advertiser_id` is missing"
+    for id_setting in ("advertiser_id", "audience_id"):
+        if (identity := id_text(merged.get(id_setting))) and not (identity.isascii() and identity.isdecimal()):
+            yield f"`{id_setting}` must be a number, digits only"
+    if merged.get("audience_name") is not None:
+        yield from name_errors(merged["audience_name"])
+    country = merged.get("default_country")
+    if country and not is_country(country.upper()):
+        yield "`default_country` must be a two-letter ISO 3166 code such as US (in YAML, put NO in quotes)"
+
+
+def name_errors(name: str) -> Iterator[str]:
+    """Tell what TikTok would refuse in an audience's name."""
+    if not name.strip():
+        yield "`audience_name` is empty"
+    if len(name) > MAX_NAME_LENGTH:
+        yield f"`audience_name` has {len(name)} characters; TikTok takes {MAX_NAME_LENGTH}"
+
+
+def token_errors(token: str) -> Iterator[str]:
+    """Describe what no access token can be."""
+    if not token.strip():
+        yield "`access_token` is empty"
+    elif not (token.isascii() and token.isprintable() and " " not in token):
+        yield "`access_token` holds white space or characters that no token has"
+
+
+def url_errors(config: Mapping[str, Any]) -> Iterator[str]:
+    """Describe an `api_url` that cannot work, or over which the token could be read on its way."""
+    url = urlsplit(config["api_url"])
+    if url.scheme not in {"http", "https"} or not url.hostname or url.username or url.query:
+        yield "`api_url` must be a plain http or https address"
+    elif url.scheme == "http" and not (
+        _is_loopback(url.hostname) or config["access_token"].startswith(EMULATOR_TOKEN_PREFIX)
+    ):
+        yield "`api_url` must be https: over http the access token could be read on its way"
+
+
+def id_text(value: str | int | None) -> str | None:
+    """Give an id as text, however YAML or JSON had it."""
+    return None if value is None or value == "" else str(value).strip()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _describe(error: ValidationError) -> str:
+    where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path).lstrip(".")
+    rule: Any = error.validator_value
+    value: Any = error.instance
+    known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
+    told = {
+        "type": lambda: "must be " + " or ".join([rule] if isinstance(rule, str) else [t for t in rule if t != "null"]),
+        "enum": lambda: f"must be one of {', '.join(rule)}",
+        "minimum": lambda: f"must be at least {rule}",
+        "maximum": lambda: f"must be at most {rule}",
+        "required": lambda: "lacks " + ", ".join(f"`{name}`" for name in rule if name not in value),
+        "additionalProperties": lambda: "; ".join(unknown_settings(value, known)),
+    }.get(str(error.validator), lambda: "has not the form that this setting takes")()
+    return f"`{where}` {told}" if where else f"the configuration {told}"
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
