@@ -1,0 +1,77 @@
+"""Write what is generated in README.md and meltano.yml from the settings, as `--about` gives them.
+
+`.venv/bin/python scripts/docs.py` rewrites both files; a test fails while they are stale.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from target_tiktok_audiences.target import TargetTikTokAudiences
+
+ROOT = Path(__file__).parents[1]
+KINDS = {"integer": "integer", "boolean": "boolean", "array": "array", "object": "object"}
+
+
+def about() -> dict[str, Any]:
+    """Give what `--about --format=json` prints."""
+    with redirect_stdout(StringIO()) as printed:
+        TargetTikTokAudiences.print_about("json")
+    found: dict[str, Any] = json.loads(printed.getvalue())
+    return found
+
+
+def settings_table() -> str:
+    """Give the settings as a Markdown table."""
+    settings = about()["settings"]["properties"]
+    in_entries = set(settings["audiences"]["items"]["properties"])
+    rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
+    for name, setting in settings.items():
+        star = "\\*" if name in in_entries else ""
+        default = setting.get("default")
+        shown = "" if default is None else f"`{json.dumps(default) if not isinstance(default, str) else default}`"
+        shown = "required" if name in about()["settings"]["required"] else shown
+        rows.append(f"| `{name}`{star} | {shown} | {setting['description'].replace('|', '/')} |")
+    return "\n".join(rows)
+
+
+def meltano_settings() -> str:
+    """Give the settings as YAML of a Meltano plugin."""
+    lines = []
+    for name, setting in about()["settings"]["properties"].items():
+        types = [kind for kind in setting.get("type", []) if kind != "null"]
+        lines += [f"    - name: {name}", f"      label: {json.dumps(setting['title'])}"]
+        if setting.get("secret"):
+            lines.append("      sensitive: true")
+        if "enum" in setting:
+            lines.append("      kind: options")
+            lines.append("      options:")
+            lines += [f"      - {{label: {value}, value: {value}}}" for value in setting["enum"] if value]
+        else:
+            lines.append(f"      kind: {KINDS.get(types[0], 'string') if len(types) == 1 else 'string'}")
+        if setting.get("default") is not None:
+            lines.append(f"      value: {json.dumps(setting['default'])}")
+        lines.append(f"      description: {json.dumps(setting['description'], ensure_ascii=False)}")
+    return "\n".join(lines)
+
+
+def generated(path: Path, text: str) -> str:
+    """Give a file's text with its generated part made anew, between the two lines that mark it."""
+    old = re.compile(r"(^.*generated: begin.*\n)[\s\S]*?(^.*generated: end.*$)", re.MULTILINE)
+    return old.sub(lambda marks: f"{marks[1]}{text}\n{marks[2]}", path.read_text())
+
+
+def files() -> dict[Path, str]:
+    """Give every file with a generated part, as it should be."""
+    parts = {ROOT / "README.md": settings_table(), ROOT / "meltano.yml": meltano_settings()}
+    return {path: generated(path, text) for path, text in parts.items()}
+
+
+if __name__ == "__main__":
+    for file, text in files().items():
+        file.write_text(text)
