@@ -48,9 +48,7 @@ def main() -> int:
     FOLDER.mkdir(parents=True)
     start = time.monotonic()
     out.print("[bold]A table of customers keeps two TikTok Custom Audiences in step[/]")
-    out.print(
-        "On this machine alone: an embedded PostgreSQL, Meltano, and an emulator of TikTok. Everybody is made up."
-    )
+    out.print("On this machine: PostgreSQL, Meltano, an emulator of TikTok. Nobody is real.")
     try:
         with postgres(FOLDER / "postgres.log") as database, emulator(FOLDER / "emulator.log") as tiktok:
             Demo(database, tiktok).play()
@@ -61,10 +59,10 @@ def main() -> int:
         out.print("\nInterrupted; everything is stopped.")
         raise
     out.print(
-        f"\nDone in {time.monotonic() - start:.0f} seconds; everything is stopped. The logs are in {FOLDER}.",
+        f"\nDone in {time.monotonic() - start:.0f} seconds; everything is stopped. Logs: {FOLDER}",
         soft_wrap=True,
     )
-    out.print("To do this with a table and an audience of your own: examples/postgres-to-tiktok/README.md")
+    out.print("With a table and an audience of your own: examples/postgres-to-tiktok/README.md")
     return 0
 
 
@@ -92,10 +90,8 @@ class Demo:
         self.database.create_table()
         self.database.write(customers(range(1, 5001), seeded - timedelta(days=90), seeded))
         before = self.database.read()
-        forms = "upper case, white space, +tags, Unicode, extensions, country codes and none, hashes, nonsense, nothing"
-        out.print(
-            f"  {len(before):,} customers with e-mail addresses and phone numbers as people type them:\n  {forms}"
-        )
+        forms = "upper case, white space, +tags, Unicode, no country code, hashes, nonsense"
+        out.print(f"  {len(before):,} customers, their addresses and numbers as people type them:\n  {forms}")
 
         self.act("The first run", COMMAND)
         with out.status("Meltano installs the tap and the target ..."):
@@ -107,7 +103,7 @@ class Demo:
             "every row is accounted for: read = accepted + duplicate + missing + rejected",
         )
 
-        self.act("What TikTok has been given", "expected: hashlib and phonenumbers over the table, none of our code")
+        self.act("What TikTok has been given", "expected: hashlib and phonenumbers alone")
         self.compare(before)
 
         self.act("Two days later")
@@ -117,7 +113,7 @@ class Demo:
         now = datetime.now(timezone.utc)
         changed = [*customers(range(5001, 5301), seeded, now), *customers(range(2001, 2201), seeded, now, edition=1)]
         self.database.write(changed)
-        out.print("  Meanwhile the table has got 300 new customers, and 200 old ones have a new address and number")
+        out.print("  The table has got 300 new customers, and new addresses and numbers of 200")
 
         self.act("The second run", COMMAND)
         state = self.meltano("state", "get", STATE_ID)
@@ -167,7 +163,7 @@ class Demo:
             self.meltano("run", "tap-postgres", TARGET)
         seconds = time.monotonic() - start
         report = json.loads((FOLDER / "report.json").read_text())
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="dim")
         table.add_column()
         for column in ("read", "accepted", "duplicate", "missing", "rejected", "sent"):
             table.add_column(column, justify="right")
@@ -192,7 +188,7 @@ class Demo:
                     f"{held}, and {len(expected):,} expected: {len(expected - members):,} are lacking,"
                     f" {len(members - expected):,} do not belong there"
                 )
-            self.tick(f"{held}, digest for digest those expected")
+            self.tick(f"{held}, exactly the digests expected")
 
 
 def _figures(entry: dict[str, Any]) -> dict[str, int]:
