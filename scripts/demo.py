@@ -188,7 +188,7 @@ class Demo:
                     f"{held}, and {len(expected):,} expected: {len(expected - members):,} are lacking,"
                     f" {len(members - expected):,} do not belong there"
                 )
-            self.tick(f"{held}, exactly the digests expected")
+            self.tick(f"{held}, exactly as expected")
 
 
 def _figures(entry: dict[str, Any]) -> dict[str, int]:
