@@ -37,13 +37,34 @@ def unknown_settings(config: Mapping[str, Any], known: Collection[str]) -> list[
 
 
 def unreadable_variables(environ: Mapping[str, str], prefix: str, schema: Mapping[str, Any]) -> list[str]:
-    """Describe the environment variables whose text is not of their setting's type."""
-    return [
-        f"the environment variable {variable} must be {kind}, in JSON"
-        for name, setting in schema["properties"].items()
-        for kind in {"integer", "array", "object"}.intersection(setting.get("type", []))
-        if (variable := prefix + name.upper()) in environ and not _is_json(environ[variable])
-    ]
+    """Describe the environment variables whose text is not of their setting's type.
+
+    The SDK takes any word that it does not know for false, and fails at others without naming the variable.
+    """
+    unreadable = []
+    for name, setting in schema["properties"].items():
+        variable = prefix + name.upper()
+        kinds = [kind for kind in setting.get("type", []) if kind != "null"]
+        if variable in environ and not _is_of_kind(environ[variable], kinds):
+            meant = _KINDS["integer" if "integer" in kinds else kinds[0]]
+            unreadable.append(f"the environment variable {variable} must be {meant}")
+    return unreadable
+
+
+_KINDS = {"array": "a JSON array", "object": "a JSON object", "boolean": "true or false", "integer": "a number"}
+
+
+def _is_of_kind(text: str, kinds: list[str]) -> bool:
+    if "integer" in kinds:
+        return text.strip().isdecimal()
+    if kinds == ["boolean"]:
+        return text.lower() in {"true", "1", "yes", "on", "false", "0", "no", "off"}
+    if kinds in (["array"], ["object"]):
+        try:
+            return isinstance(json.loads(text), list if kinds == ["array"] else dict)
+        except ValueError:
+            return False
+    return True
 
 
 def feed_errors(merged: Mapping[str, Any]) -> Iterator[str]:
@@ -80,7 +101,10 @@ def token_errors(token: str) -> Iterator[str]:
 
 def url_errors(config: Mapping[str, Any]) -> Iterator[str]:
     """Describe an `api_url` that cannot work, or over which the token could be read on its way."""
-    url = urlsplit(config["api_url"])
+    try:
+        url = urlsplit(config["api_url"])
+    except ValueError:
+        url = urlsplit("")
     if url.scheme not in {"http", "https"} or not url.hostname or url.username or url.query:
         yield "`api_url` must be a plain http or https address"
     elif url.scheme == "http" and not (
@@ -115,11 +139,3 @@ def _describe(error: ValidationError) -> str:
         "additionalProperties": lambda: "; ".join(unknown_settings(value, known)),
     }.get(str(error.validator), lambda: "has not the form that this setting takes")()
     return f"`{where}` {told}" if where else f"the configuration {told}"
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True

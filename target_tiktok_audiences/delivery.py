@@ -8,25 +8,27 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from target_tiktok_audiences.membership import BYTES_PER_LINE, BooksDoNotBalance, Do
-from target_tiktok_audiences.tiktok import Action, CalculateType
+from target_tiktok_audiences.membership import BooksDoNotBalance, Problem
+from target_tiktok_audiences.tiktok import Action, CalculateType, TikTokError
 
 if TYPE_CHECKING:
-    from target_tiktok_audiences.membership import Plan, Staging
+    from target_tiktok_audiences.membership import Ledger, OpenLedger, Plan
     from target_tiktok_audiences.tiktok import TikTok
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Destination:
-    """The audience that a plan is about; `audience_id` is None while it does not exist."""
+class CreationLost(Problem):
+    """A creation whose answer never came; it is never sent twice in one run."""
 
-    advertiser_id: str
-    audience_id: str | None
-    name: str
-    contract: str
-    retention_in_days: int | None
+    def __init__(self, error: TikTokError, change: int, rows: int, files: int) -> None:
+        super().__init__(
+            f"{error} Whether the audience was created is not known, and none of its name is listed yet. The next run"
+            " looks for it before it creates one."
+        )
+        self.change = change
+        self.rows = rows
+        self.files = files
 
 
 @dataclass(frozen=True)
@@ -36,33 +38,45 @@ class Delivery:
     audience_id: str
     rows: int
     files: int
-    bytes: int
 
 
-def deliver(plan: Plan, destination: Destination, staging: Staging, tiktok: TikTok) -> Delivery:
-    """Write the files of a plan, upload them, and make its one call. Raises `TikTokError`."""
-    kind = CalculateType(destination.contract)
+def deliver(plan: Plan, audience_id: str | None, opened: OpenLedger, folder: Path, tiktok: TikTok) -> Delivery:
+    """Write the files of a plan, upload them, note the intent, make the one call, note what came of it.
+
+    Raises `TikTokError`; the ledger then holds what is sure: nothing was done, or it is not known.
+    """
+    card, ledger, action = opened.card, opened.ledger, plan.do.value
+    kind = CalculateType(card.contract)
     paths = []
-    with TemporaryDirectory(dir=staging.folder) as folder:
-        files = write_files(plan, staging, Path(folder))
+    rows = ledger.call_rows(action)
+    with TemporaryDirectory(dir=folder) as temporary:
+        files = write_files(plan, ledger, Path(temporary))
         for number, file in enumerate(files, 1):
-            log.info('Audience "%s": uploading file %d of %d', destination.name, number, len(files))
-            paths.append(tiktok.upload(destination.advertiser_id, file, kind))
-    if plan.do is Do.CREATE or destination.audience_id is None:
-        audience_id = tiktok.create(
-            destination.advertiser_id, destination.name, paths, kind, destination.retention_in_days
-        )
-    else:
-        audience_id = destination.audience_id
-        tiktok.update(destination.advertiser_id, audience_id, paths, Action(plan.do.value))
-    return Delivery(audience_id, plan.rows, len(files), plan.rows * BYTES_PER_LINE)
+            log.info('Audience "%s": uploading file %d of %d', card.name, number, len(files))
+            paths.append(tiktok.upload(card.advertiser_id, file, kind))
+    change = ledger.intend(action, tiktok.now)
+    try:
+        if audience_id is None:
+            audience_id = tiktok.create(card.advertiser_id, card.name, paths, kind, card.retention_in_days)
+        else:
+            tiktok.update(card.advertiser_id, audience_id, paths, Action(action))
+    except TikTokError as error:
+        if error.certain:
+            ledger.refused(change)
+            raise
+        if audience_id is None:
+            raise CreationLost(error, change, rows, len(files)) from None
+        ledger.lost(change)
+        raise
+    ledger.accepted(change, action, audience_id, tiktok.now)
+    return Delivery(audience_id, rows, len(files))
 
 
-def write_files(plan: Plan, staging: Staging, folder: Path) -> list[Path]:
-    """Write the plan's rows into files of its size: one digest a line, no header, sorted."""
+def write_files(plan: Plan, ledger: Ledger, folder: Path) -> list[Path]:
+    """Write the rows of the call into files of the plan's size: one digest a line, no header, sorted."""
     files: list[Path] = []
     written = 0
-    for block in staging.sorted_lines(plan.rows_per_file):
+    for block in ledger.sorted_lines(plan.rows_per_file):
         if written % plan.rows_per_file == 0:
             files.append(folder / f"upload-{len(files) + 1}.csv")
         with files[-1].open("ab") as lines:

@@ -58,7 +58,16 @@ class MessageReader(GenericSingerReader[bytes]):
         for key, kind in _SHAPES.get(message["type"], {}).items():
             if not isinstance(message.get(key), kind):
                 raise self._invalid(f"is a {message['type']} message without a proper `{key}`")
+        if message["type"] == "SCHEMA":
+            self._check_schema(message)
         return message
+
+    def _check_schema(self, message: dict[str, Any]) -> None:
+        keys = message.get("key_properties")
+        if not isinstance(message["schema"].get("properties"), dict):
+            raise self._invalid("is a SCHEMA message without proper `properties`")
+        if keys is not None and not (isinstance(keys, list) and all(isinstance(key, str) for key in keys)):
+            raise self._invalid("is a SCHEMA message without proper `key_properties`")
 
     def _decode_leniently(self, line: bytes) -> object:
         """Decode what Python's own json writes and strict JSON forbids: NaN, Infinity, lone surrogates."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+FIGURES = ("desired", "delivered", "added", "removed", "waiting", "in_flight", "files", "bytes", "calls")
+
 
 @dataclass
 class AudienceReport:
@@ -39,13 +41,31 @@ class AudienceReport:
     warning: str = ""
     books: list[Books] = field(default_factory=list)
     desired: int = 0
+    """People who should be in it, of all streams."""
+    delivered_before: int = 0
+    """People whom TikTok had been given before this run, as far as the ledger knows."""
+    delivered: int = 0
+    added: int = 0
+    removed: int = 0
     sent: int = 0
+    """Lines of the call that TikTok accepted."""
+    waiting: int = 0
+    """People who are still to be added or removed."""
+    held_since: str | None = None
+    in_flight: int = 0
+    """Changes that TikTok has accepted and may still fail."""
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    """Each stream's people in the ledger, and when it last came."""
     files: int = 0
     bytes: int = 0
     calls: int = 0
     request_ids: list[str] = field(default_factory=list)
     cover_num: int | None = None
-    is_valid: bool | None = None
+    """People that TikTok matched; 0 while it processes."""
+    status: str | None = None
+    expires_at: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Time of each stage."""
 
     @property
     def title(self) -> str:
@@ -63,7 +83,7 @@ class AudienceReport:
             **{name: count for name, count in records.as_dict().items() if isinstance(count, int)},
             "rejected": sum(records.rejected.values()),
             **records.rejected,
-            **{name: getattr(self, name) for name in ("desired", "sent", "files", "bytes", "calls")},
+            **{name: getattr(self, name) for name in FIGURES},
             "request_ids": ",".join(self.request_ids) or "none",
         }
         line = " ".join(f"{name}={value}" for name, value in figures.items())
@@ -102,8 +122,11 @@ class RunReport:
 
     def save(self, path: Path) -> None:
         """Write the JSON report; an older one of that name is replaced whole."""
+        if path.is_dir():
+            raise IsADirectoryError(f"`report_path` is a folder: {path}")
         partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n"
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
         partial.replace(path)
 
     def show(self, console: Console) -> None:
@@ -130,7 +153,8 @@ class RunReport:
                 f"{audience.plan or ''} {audience.outcome}".strip(),
                 *(f"{count:,}" for count in counts),
                 f"{sum(records.rejected.values()):,}{reasons}",
-                f"{audience.sent:,}",
+                f"{audience.added:,}",
+                f"{audience.removed:,}",
             )
         console.print(table)
 

@@ -1,4 +1,4 @@
-"""Which audience of TikTok's a feed means, and how it stands now."""
+"""Which audience of TikTok's is meant, and how it stands now."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from target_tiktok_audiences.membership import Standing, Status
+from target_tiktok_audiences.membership import Problem, Standing, Status
 from target_tiktok_audiences.tiktok import AudienceType, NotFound
 
 if TYPE_CHECKING:
-    from target_tiktok_audiences.settings import Feed
-    from target_tiktok_audiences.state import Origin, RememberedAudience
+    from datetime import datetime
+
+    from target_tiktok_audiences.membership import Card
+    from target_tiktok_audiences.state import Origin
     from target_tiktok_audiences.tiktok import TikTok
     from target_tiktok_audiences.tiktok.models import Audience, AudienceWithHistory
 
@@ -21,8 +23,19 @@ MAX_AUDIENCES = 400
 log = logging.getLogger(__name__)
 
 
-class Unresolved(Exception):
+class Unresolved(Problem):
     """No one audience is meant; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the ledger, else STATE, knows of the audience from earlier runs."""
+
+    audience_id: str | None = None
+    origin: Origin | None = None
+    changed_at: datetime | None = None
+    creating_since: datetime | None = None
+    """When a creation was sent whose answer was lost."""
 
 
 @dataclass(frozen=True)
@@ -34,35 +47,37 @@ class Resolved:
     standing: Standing = field(default_factory=lambda: Standing(Status.ABSENT))
     error: str | None = None
     """What TikTok says went wrong with a change."""
+    expires_at: datetime | None = None
 
 
-def resolve(tiktok: TikTok, feed: Feed, name: str, remembered: RememberedAudience | None) -> Resolved:
-    """Find the audience: by `audience_id`, else by the id in STATE, else by its exact name. None may be there yet.
+def resolve(tiktok: TikTok, card: Card, known: Known) -> Resolved:
+    """Find the audience: by the id that was set, else by the known one, else by its exact name. None may be there yet.
 
-    Raises `Unresolved` where `audience_id` names none or the name is not unique, and `TikTokError`.
+    Raises `Unresolved` where the id that was set names none or the name is not unique, and `TikTokError`.
     """
-    if feed.audience_id:
-        found = _get(tiktok, feed.advertiser_id, feed.audience_id)
+    if card.pinned and card.audience_id:
+        found = _get(tiktok, card.advertiser_id, card.audience_id)
         if found is None:
             raise Unresolved(
-                f"Advertiser {feed.advertiser_id} has no audience {feed.audience_id}. Correct `audience_id`, or take it"
+                f"Advertiser {card.advertiser_id} has no audience {card.audience_id}. Correct `audience_id`, or take it"
                 " out to have the audience found by its name or created."
             )
-        return _resolved(tiktok, feed, found, "set", remembered)
-    if remembered:
-        found = _get(tiktok, feed.advertiser_id, remembered.audience_id)
+        return _resolved(tiktok, card, found, "set", known)
+    if known.audience_id:
+        found = _get(tiktok, card.advertiser_id, known.audience_id)
         if found is not None:
-            return _resolved(tiktok, feed, found, remembered.origin, remembered)
-        log.warning('Audience "%s": %s of the state is gone; looking for its name', name, remembered.audience_id)
-    listed = find_by_name(tiktok, feed.advertiser_id, name)
+            return _resolved(tiktok, card, found, known.origin or "found", known)
+        log.warning('Audience "%s": %s, known from before, is gone; looking for its name', card.name, known.audience_id)
+    listed = find_by_name(tiktok, card.advertiser_id, card.name)
     if listed is None:
         return Resolved("created")
-    found = _get(tiktok, feed.advertiser_id, listed.audience_id)
+    found = _get(tiktok, card.advertiser_id, listed.audience_id)
     if found is None:
         raise Unresolved(
             f"TikTok lists audience {listed.audience_id} of this name and cannot show it. Run again later."
         )
-    return _resolved(tiktok, feed, found, "found", None, listed)
+    made_by_us = known.creating_since and listed.created_at and listed.created_at >= known.creating_since
+    return _resolved(tiktok, card, found, "created" if made_by_us else "found", Known(), listed)
 
 
 def find_by_name(tiktok: TikTok, advertiser_id: str, name: str) -> Audience | None:
@@ -93,39 +108,39 @@ def _get(tiktok: TikTok, advertiser_id: str, audience_id: str) -> AudienceWithHi
 
 def _resolved(
     tiktok: TikTok,
-    feed: Feed,
+    card: Card,
     found: AudienceWithHistory,
     origin: Origin,
-    remembered: RememberedAudience | None,
+    known: Known,
     listed: Audience | None = None,
 ) -> Resolved:
     """Derive how an audience stands. Times come from the list alone: there they are in UTC."""
     details = found.audience_details
-    listed = listed or next(tiktok.audiences(feed.advertiser_id, [details.audience_id]), None)
-    changed_at = remembered.changed_at if remembered else None
-    since = changed_at or (listed.created_at if listed else None)
-    foreign_because = _foreign_because(found, feed)
+    listed = listed or next(tiktok.audiences(card.advertiser_id, [details.audience_id]), None)
+    expires_at = listed.expires_at if listed else None
+    foreign_because = _foreign_because(found, card.contract)
     if foreign_because:
         status = Status.FOREIGN
-    elif listed and listed.expires_at and listed.expires_at <= tiktok.now:
+    elif expires_at and expires_at <= tiktok.now:
         status = Status.EXPIRED
     else:
         status = Status.READY if details.is_valid else Status.PROCESSING
     standing = Standing(
         status,
         size=details.cover_num or 0,
-        unchanged_for=tiktok.now - since if since else None,
+        unchanged_for=tiktok.now - known.changed_at if known.changed_at else None,
+        ours=origin != "found",
         foreign_because=foreign_because,
     )
-    return Resolved(origin, details.audience_id, standing, found.error)
+    return Resolved(origin, details.audience_id, standing, found.error, expires_at)
 
 
-def _foreign_because(found: AudienceWithHistory, feed: Feed) -> str:
+def _foreign_because(found: AudienceWithHistory, contract: str) -> str:
     details = found.audience_details
     if details.type != AudienceType.CUSTOMER_FILE.value:
         return f"its type is {details.type}, and only a {AudienceType.CUSTOMER_FILE.value} takes files"
     if not details.is_creator:
         return "another advertiser owns it and shares it"
-    if details.calculate_type != feed.contract.name:
-        return f"it holds {details.calculate_type}, and the contract is {feed.contract.name}"
+    if details.calculate_type != contract:
+        return f"it holds {details.calculate_type}, and the contract is {contract}"
     return ""

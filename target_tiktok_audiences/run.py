@@ -1,57 +1,51 @@
-"""The end of input: for each audience resolve, confirm, plan, deliver, report."""
+"""One run: the audiences that its streams feed, and the end of input, when each is brought up to date."""
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from target_tiktok_audiences.delivery import Delivery, Destination, deliver
 from target_tiktok_audiences.membership import (
-    BYTES_PER_LINE,
+    Binding,
     Books,
-    BooksDoNotBalance,
-    Do,
+    Card,
+    LedgerBusy,
+    LedgerError,
+    LedgerFolder,
     Limits,
+    Part,
     PrivateFolder,
-    Staging,
-    make_plan,
+    Problem,
 )
+from target_tiktok_audiences.reconcile import AudienceRun, Surroundings, reconcile
 from target_tiktok_audiences.report import AudienceReport, RejectsFile, RunReport
-from target_tiktok_audiences.resolve import Resolved, Unresolved, find_by_name, resolve
-from target_tiktok_audiences.state import RememberedAudience
-from target_tiktok_audiences.tiktok import NotEditable, TikTokError
+from target_tiktok_audiences.tiktok import TikTokError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from target_tiktok_audiences.membership import Part, Plan
     from target_tiktok_audiences.settings import Feed, Settings
+    from target_tiktok_audiences.state import RememberedAudience
     from target_tiktok_audiences.tiktok import TikTok
 
+log = logging.getLogger(__name__)
 
-class FeedConflict(Exception):
-    """Two feeds that cannot share their audience."""
+WHOLE_TABLE_NEEDED = ("replication_key_value", "lsn", "xmin", "last_pk_fetched")
+"""What a bookmark holds while a tap sends only a part of its table."""
+
+
+class FeedConflict(Problem):
+    """Feeds that cannot be together, or a stream that its load method cannot take."""
 
 
 class RunFailed(Exception):
     """At least one audience failed; the text is the last line that the user reads."""
-
-
-@dataclass
-class AudienceRun:
-    """One audience of this run: its (first) feed, and what the streams brought for it."""
-
-    feed: Feed
-    name: str
-    key: str
-    """What identifies it before its id is known, and in STATE."""
-    staging: Staging
-    report: AudienceReport
 
 
 class Run:
@@ -69,32 +63,113 @@ class Run:
         self.rejects = (
             RejectsFile(settings.rejects_path, with_key=settings.rejects_key) if settings.rejects_path else None
         )
+        if settings.report_path:
+            self.report.save(settings.report_path)  # now, so that a wrong path is no surprise at the end
         self._started = time.monotonic()
         self._tiktok = tiktok
         self._folder = PrivateFolder()
+        self._ledgers = LedgerFolder(settings.ledger_path, self._folder.path, dry_run=settings.dry_run)
         self._audiences: dict[str, AudienceRun] = {}
+        self._feeds: dict[str, Feed] = {}
         self._parts: dict[tuple[str, Feed], Part] = {}
-        self._owners: dict[str, str] = {}
+        self._checked: set[str] = set()
+        self._finished = False
 
-    def part(self, feed: Feed, name: str, stream: str) -> Part:
+    # While streams are read
+
+    def part(self, feed: Feed, name: str, stream: str, keys: Sequence[str]) -> Part:
         """Give the place where a feed stages; the same one again when the stream's SCHEMA comes again, changed.
 
-        Raises `FeedConflict`.
+        `keys` are the stream's key properties. Raises `Problem`.
         """
-        if (stream, feed) not in self._parts:
-            audience = self._audience(feed, name)
-            self._parts[stream, feed] = part = audience.staging.part(stream)
-            audience.report.books.append(part.books)
-        return self._parts[stream, feed]
+        if (stream, feed) in self._parts:
+            return self._parts[stream, feed]
+        if feed.load_method == "upsert" and not keys:
+            raise FeedConflict(
+                f"Stream {stream} has no key, and `load_method: upsert` goes by it. Give the tap a key"
+                " (table-key-properties in its metadata), or take another load method."
+            )
+        audience = self._audience(feed, name)
+        by_key = () if feed.load_method == "append-only" else tuple(keys)
+        binding = Binding(
+            stream, feed.identifier_field, feed.apply_hashing, feed.default_country, feed.load_method, by_key
+        )
+        part = Part(binding, self._folder.path / f"part-{len(self._parts)}.csv")
+        audience.parts.append(part)
+        audience.report.books.append(part.books)
+        self._parts[stream, feed] = part
+        return part
+
+    def skip(self, stream: str) -> Books:
+        """Give the books of a stream that feeds nothing."""
+        books = Books(stream)
+        self.report.unmatched.append(books)
+        return books
+
+    def check_bookmark(self, stream: str, bookmark: Mapping[str, Any]) -> None:
+        """Raise `FeedConflict` if what the tap is about to send is not what the load method needs.
+
+        `bookmark` is what STATE said of the stream before its first record.
+        """
+        if stream in self._checked:
+            return
+        self._checked.add(stream)
+        partial = next((name for name in WHOLE_TABLE_NEEDED if bookmark.get(name) is not None), None)
+        for (name, feed), part in self._parts.items():
+            if name != stream or partial is None:
+                continue
+            if feed.load_method == "overwrite":
+                raise FeedConflict(
+                    f"Stream {stream} goes on from a bookmark ({partial}), and `load_method: overwrite` needs the whole"
+                    " table. Use the replication method FULL_TABLE or `--full-refresh`, or `load_method: upsert`."
+                )
+            if feed.load_method == "upsert" and not self._knows(part):
+                raise FeedConflict(
+                    f"Stream {stream} goes on from a bookmark ({partial}), and the ledger has nothing of it: whom it"
+                    " removes cannot be known. Run once with `--full-refresh`. Keep `ledger_path` between runs."
+                )
+
+    def _knows(self, part: Part) -> bool:
+        audience = next(audience for audience in self._audiences.values() if part in audience.parts)
+        return any(bound.stream == part.binding.stream for bound, _, _ in audience.opened.ledger.parts())
+
+    def remember(self, audiences: Mapping[str, RememberedAudience]) -> None:
+        """Take what a STATE says of audiences; what an earlier one said stays."""
+        self.remembered = {**audiences, **self.remembered}
 
     def _audience(self, feed: Feed, name: str) -> AudienceRun:
-        key = f"{feed.advertiser_id}/{f'#{feed.audience_id}' if feed.audience_id else name}"
-        if key not in self._audiences:
-            staging = Staging(self._folder.path / f"audience-{len(self._audiences)}")
-            report = AudienceReport(name, feed.advertiser_id, feed.contract.name, feed.load_method, feed.audience_id)
-            self._audiences[key] = AudienceRun(feed, name, key, staging, report)
-            self.report.audiences.append(report)
-        first = self._audiences[key].feed
+        card = Card(
+            api_host=urlsplit(self.settings.api_url).netloc,
+            advertiser_id=feed.advertiser_id,
+            contract=feed.contract.name,
+            name=name,
+            audience_id=feed.audience_id,
+            pinned=feed.audience_id is not None,
+            load_method=feed.load_method,
+            retention_in_days=feed.retention_in_days,
+        )
+        key = _key(card)
+        if key in self._audiences:
+            self._check_alike(feed, self._feeds[key], name)
+            return self._audiences[key]
+        if feed.load_method == "upsert" and not self._ledgers.lasts:
+            raise FeedConflict(
+                "`load_method: upsert` removes people by what the ledger knows, and `ledger_path: :memory:` keeps none."
+                " Give the ledger a folder that lasts, or use append-only or overwrite."
+            )
+        self._feeds[key] = feed
+        return self._open(key, card, feed.max_removal_percent)
+
+    def _open(self, key: str, card: Card, max_removal_percent: int) -> AudienceRun:
+        opened = self._ledgers.open(card)
+        report = AudienceReport(card.name, card.advertiser_id, card.contract, card.load_method, card.audience_id)
+        audience = AudienceRun(opened, card.load_method, max_removal_percent, report)
+        self._audiences[key] = audience
+        self.report.audiences.append(report)
+        return audience
+
+    @staticmethod
+    def _check_alike(feed: Feed, first: Feed, name: str) -> None:
         for setting in ("contract", "load_method", "retention_in_days"):
             ours, theirs = (getattr(each, setting) for each in (feed, first))
             if ours != theirs:
@@ -103,17 +178,16 @@ class Run:
                     f" {getattr(theirs, 'name', theirs)} and {getattr(ours, 'name', ours)}. Give each its own"
                     " `audience_name`."
                 )
-        return self._audiences[key]
 
-    def skip(self, stream: str) -> Books:
-        """Give the books of a stream that feeds nothing."""
-        books = Books(stream)
-        self.report.unmatched.append(books)
-        return books
+    # At the end of input
 
-    def remember(self, audiences: Mapping[str, RememberedAudience]) -> None:
-        """Take what a STATE says of audiences; what an earlier one said stays."""
-        self.remembered = {**audiences, **self.remembered}
+    def _save_report(self) -> None:
+        """Write the report; that this fails must not hide how the run ended."""
+        if self.settings.report_path:
+            try:
+                self.report.save(self.settings.report_path)
+            except OSError as error:
+                log.error("The report cannot be written: %s", error)  # noqa: TRY400
 
     def check_credentials(self) -> None:
         """Prove, without a change, that the token may read the audiences of each advertiser. Raises `TikTokError`."""
@@ -122,31 +196,63 @@ class Run:
             self._tiktok.advertisers([advertiser_id])
             next(self._tiktok.audiences(advertiser_id), None)
 
-    def finish(self) -> None:
+    def finish(self, bookmark_of: Callable[[str], Mapping[str, Any]]) -> None:
         """Bring every audience up to date, each by itself; raises `RunFailed` at the end if one failed."""
-        for audience in self._audiences.values():
-            calls_before = len(self._tiktok.calls)
-            try:
-                self._bring_up_to_date(audience)
-            except (BooksDoNotBalance, OSError, TikTokError, Unresolved) as error:
-                audience.report.outcome, audience.report.message = "failed", str(error)
-            calls = self._tiktok.calls[calls_before:]
-            audience.report.calls = len(calls)
-            audience.report.request_ids = [call.request_id for call in calls if call.changes and call.request_id]
-            audience.report.log()
+        for stream, _ in list(self._parts):
+            self.check_bookmark(stream, bookmark_of(stream))
+        self._open_owed()
+        limits = Limits(
+            self.settings.min_audience_size, self.settings.max_reject_percent, self.settings.batch_size_rows
+        )
+        around = Surroundings(self._tiktok, limits, self._folder.path, self._ledgers.lasts, self.settings.dry_run)
+        for key, audience in self._audiences.items():
+            self._bring_up_to_date(key, audience, around)
+        self._finished = True
         failed = [audience for audience in self.report.audiences if audience.outcome == "failed"]
         if failed:
             told = " ".join(f"{audience.title}: {audience.message}" for audience in failed)
             count = f"{len(failed)} of {len(self._audiences)} audiences failed. " if len(self._audiences) > 1 else ""
             raise RunFailed(count + told)
 
+    def _open_owed(self) -> None:
+        """Open the ledgers that owe something though no stream came for them in this run."""
+        host = urlsplit(self.settings.api_url).netloc
+        ours = {feed.advertiser_id for feed in self.settings.feeds}
+        limit = min(feed.max_removal_percent for feed in self.settings.feeds)
+        for _, card in self._ledgers.cards():
+            opened = [audience.opened.card for audience in self._audiences.values()]
+            if card.owed and card.api_host == host and card.advertiser_id in ours and not any(map(card.is_of, opened)):
+                try:
+                    self._open(_key(card), card, limit)
+                except LedgerBusy:
+                    continue  # another run is at it
+
+    def _bring_up_to_date(self, key: str, audience: AudienceRun, around: Surroundings) -> None:
+        report, calls_before = audience.report, len(self._tiktok.calls)
+        audience.remembered = self.remembered.get(key)
+        try:
+            reconcile(audience, around)
+        except (OSError, Problem, TikTokError) as error:
+            report.outcome, report.message = "failed", str(error)
+        except LedgerError as error:
+            told = str(error).splitlines()[0]
+            report.outcome, report.message = "failed", f"Its ledger cannot be read or written: {told}"
+        calls = self._tiktok.calls[calls_before:]
+        report.calls = len(calls)
+        report.request_ids = [call.request_id for call in calls if call.changes and call.request_id]
+        if audience.remembered:
+            self.remembered[key] = audience.remembered
+        audience.opened.ledger.journal(report.as_dict(), self._tiktok.now)
+        report.log()
+
     @property
     def settled(self) -> bool:
-        """Whether everything received is with TikTok, so that the tap's STATE may go out."""
-        return not self.settings.dry_run and all(audience.outcome == "ok" for audience in self.report.audiences)
+        """Whether everything received is with TikTok or safe in a ledger, so that the tap's STATE may go out."""
+        settled = all(audience.settled for audience in self._audiences.values())
+        return self._finished and not self.settings.dry_run and settled
 
     def close(self, message: str, exit_code: int) -> None:
-        """Report how the run ended, remove what was staged, and let the connections go."""
+        """Report how the run ended, remove what was staged, and let go of ledgers and connections."""
         held = any(audience.outcome == "held" for audience in self.report.audiences)
         self.report.outcome = "failed" if exit_code else "held" if held else "ok"
         self.report.exit_code, self.report.message = exit_code, message
@@ -154,91 +260,18 @@ class Run:
         try:
             if self.rejects:
                 self.rejects.close()
-            if self.settings.report_path:
-                self.report.save(self.settings.report_path)
+            self._save_report()
             if self.report.audiences and sys.stderr.isatty():
                 self.report.show(Console(stderr=True))
         finally:
+            for part in self._parts.values():
+                part.close()
             for audience in self._audiences.values():
-                audience.staging.close()
+                audience.opened.close()
             self._folder.close()
             self._tiktok.close()
 
-    def _bring_up_to_date(self, audience: AudienceRun) -> None:
-        report, settings = audience.report, self.settings
-        report.desired = audience.staging.settle()
-        found = resolve(self._tiktok, audience.feed, audience.name, self.remembered.get(audience.key))
-        report.audience_id, report.origin = found.audience_id, found.origin
-        if found.audience_id and self._owners.setdefault(found.audience_id, audience.key) != audience.key:
-            raise Unresolved(
-                f"Two feeds reach audience {found.audience_id}, one of them by its name. Set `audience_id` in both."
-            )
-        if found.audience_id:
-            report.cover_num = found.standing.size
-            report.is_valid = found.standing.status.value == "ready"
-        self._confirm(audience, found)
-        limits = Limits(settings.min_audience_size, settings.max_reject_percent, settings.batch_size_rows)
-        plan = make_plan(report.desired, found.standing, report.books, limits)
-        report.plan, report.reason, report.message = plan.do.value, plan.reason, plan.message
-        if plan.do is Do.FAIL:
-            return
-        if plan.do is Do.HOLD:
-            report.outcome = "held"
-        elif settings.dry_run:
-            report.outcome = "planned"
-            report.files = plan.files
-        elif plan.do is Do.NOTHING:
-            report.outcome = "ok"
-            self.remembered.setdefault(audience.key, RememberedAudience(str(found.audience_id), found.origin))
-        else:
-            self._deliver(audience, plan, found)
 
-    def _confirm(self, audience: AudienceRun, found: Resolved) -> None:
-        """Say so where TikTok has failed a change of ours since the last run."""
-        remembered = self.remembered.get(audience.key)
-        if remembered and found.error and found.error != remembered.error:
-            audience.report.warning = (
-                f"TikTok says that an earlier change failed: {found.error.rstrip('.')}. Run once with the whole table"
-                " (`--full-refresh`) to send those people again."
-            )
-
-    def _deliver(self, audience: AudienceRun, plan: Plan, found: Resolved) -> None:
-        feed, report = audience.feed, audience.report
-        destination = Destination(
-            feed.advertiser_id, found.audience_id, audience.name, feed.contract.name, feed.retention_in_days
-        )
-        try:
-            delivery = deliver(plan, destination, audience.staging, self._tiktok)
-        except NotEditable as refused:
-            report.plan, report.reason, report.outcome, report.message = (
-                Do.HOLD.value,
-                "processing",
-                "held",
-                str(refused),
-            )
-            return
-        except TikTokError as error:
-            if plan.do is not Do.CREATE or error.certain:
-                raise
-            delivery = self._find_lost_creation(audience, plan, error)
-        report.outcome, report.audience_id = "ok", delivery.audience_id
-        report.sent, report.files, report.bytes = delivery.rows, delivery.files, delivery.bytes
-        self._remember(audience, found, delivery.audience_id)
-
-    def _find_lost_creation(self, audience: AudienceRun, plan: Plan, error: TikTokError) -> Delivery:
-        """Look whether a creation took effect whose answer was lost; it is never sent twice in one run.
-
-        There was no audience of this name a moment ago, so one that is there now is ours.
-        """
-        made = find_by_name(self._tiktok, audience.feed.advertiser_id, audience.name)
-        if made is None:
-            raise Unresolved(
-                f"{error} Whether the audience was created is unknown, and none of its name is listed yet. The next"
-                " run looks for it before it creates one."
-            )
-        return Delivery(made.audience_id, plan.rows, plan.files, plan.rows * BYTES_PER_LINE)
-
-    def _remember(self, audience: AudienceRun, found: Resolved, audience_id: str) -> None:
-        self.remembered[audience.key] = RememberedAudience(
-            audience_id, found.origin, self._tiktok.now.replace(microsecond=0), found.error
-        )
+def _key(card: Card) -> str:
+    """Name an audience for STATE: by the id that was set, else by its name."""
+    return f"{card.advertiser_id}#{card.audience_id}" if card.pinned else f"{card.advertiser_id}/{card.name}"

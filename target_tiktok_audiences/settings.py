@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import platformdirs
 from singer_sdk import typing as th
 from singer_sdk.exceptions import ConfigValidationError
 
@@ -16,6 +18,8 @@ from target_tiktok_audiences.tiktok import API_URL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+IN_MEMORY = ":memory:"
 
 _ID = th.CustomType({"type": ["string", "integer"]})
 """TikTok's ids have up to 19 digits, and arrive unquoted from YAML."""
@@ -72,10 +76,11 @@ def _per_feed() -> list[th.Property[Any]]:
         ),
         th.Property(
             "load_method",
-            th.StringType(allowed_values=["append-only"]),
+            th.StringType(allowed_values=["append-only", "upsert", "overwrite"]),
             title="Load method",
-            description="What becomes of the audience's members. `append-only` adds the stream's people and removes"
-            " nobody.",
+            description="`append-only` adds the stream's people and removes nobody. `upsert` goes by the stream's key:"
+            " rows that are deleted, or change or lose their identifier, leave. `overwrite` makes the audience exactly"
+            " the stream, which must be the whole table.",
         ),
         th.Property(
             "retention_in_days",
@@ -83,6 +88,14 @@ def _per_feed() -> list[th.Property[Any]]:
             title="Retention in days",
             description="Lets TikTok drop a new audience that many days after its creation, for good. Default: 365 days"
             " after its last change or use.",
+        ),
+        th.Property(
+            "max_removal_percent",
+            th.IntegerType(minimum=0, maximum=100),
+            title="Maximum share of removals",
+            description="If more per cent of an audience's people, or of one stream's, would leave in one run, the run"
+            " stops before anything is sent: a tap that died looks like one that finished. 100 switches that off, for"
+            " one run.",
         ),
     ]
 
@@ -102,7 +115,7 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         title="Access token",
         description="Access token of TikTok's Business API, with the scope Audience Management.",
     ),
-    *_defaults(_per_feed(), apply_hashing=True, load_method="append-only"),
+    *_defaults(_per_feed(), apply_hashing=True, load_method="append-only", max_removal_percent=10),
     th.Property(
         "audiences",
         th.ArrayType(
@@ -120,7 +133,7 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         ),
         title="Audiences",
         description="One entry for each stream that feeds an audience: `stream` (with wildcards) and any setting from"
-        " `advertiser_id` to `retention_in_days`; what an entry leaves out is taken from above. A stream may feed"
+        " `advertiser_id` to `max_removal_percent`; what an entry leaves out is taken from above. A stream may feed"
         " several audiences, and several streams one. Without entries every stream feeds one audience.",
     ),
     th.Property(
@@ -150,6 +163,14 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         default="fail",
         title="On unmatched stream",
         description="What to do with a stream that feeds no audience or lacks the identifier field: `fail` or `skip`.",
+    ),
+    th.Property(
+        "ledger_path",
+        th.StringType(),
+        title="Ledger folder",
+        description="Folder of the ledgers, which know whom TikTok has been given; keep it between runs. Default:"
+        " `.meltano/target-tiktok-audiences` in the Meltano project, else a folder of the user's state. `:memory:`"
+        " keeps none.",
     ),
     th.Property(
         "rejects_path",
@@ -211,6 +232,7 @@ class Feed:
     default_country: str | None
     load_method: str
     retention_in_days: int | None
+    max_removal_percent: int
 
 
 @dataclass(frozen=True)
@@ -224,6 +246,8 @@ class Settings:
     min_audience_size: int
     max_reject_percent: int
     on_unmatched_stream: str
+    ledger_path: Path | None
+    """None keeps no ledger."""
     rejects_path: Path | None
     rejects_key: bool
     report_path: Path | None
@@ -231,7 +255,7 @@ class Settings:
 
     def feeds_of(self, stream: str) -> list[Feed]:
         """Give the feeds of a stream; none where no entry of `audiences` matches it."""
-        return [feed for feed in self.feeds if fnmatchcase(stream, feed.stream)]
+        return [feed for feed in self.feeds if fnmatchcase(stream, feed.stream.replace("[", "[[]"))]
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:
@@ -244,22 +268,25 @@ class Settings:
         entries = config.get("audiences")
         feeds, errors = [], [*token_errors(config["access_token"]), *url_errors(config)]
         for number, entry in enumerate(entries or [{}]):
-            merged = {"stream": "*", **config, **_given(entry)}
+            merged = {**config, "stream": "*", **_given(entry)}
             where = f"audiences[{number}]: " if entries else ""
             problems = [where + problem for problem in feed_errors(merged)]
             errors += problems
             if not problems:
                 feeds.append(_feed(merged))
+        if config.get("rejects_path") and config.get("rejects_path") == config.get("report_path"):
+            errors.append("`rejects_path` and `report_path` are the same file")
         if errors:
             raise ConfigValidationError(CONFIG_WRONG, errors=errors)
         return cls(
             access_token=config["access_token"],
             api_url=config["api_url"],
-            feeds=tuple(feeds),
+            feeds=tuple(dict.fromkeys(feeds)),
             batch_size_rows=config.get("batch_size_rows"),
             min_audience_size=config["min_audience_size"],
             max_reject_percent=config["max_reject_percent"],
             on_unmatched_stream=config["on_unmatched_stream"],
+            ledger_path=_ledger_path(config.get("ledger_path")),
             rejects_path=_path(config.get("rejects_path")),
             rejects_key=config["rejects_key"],
             report_path=_path(config.get("report_path")),
@@ -280,6 +307,7 @@ def _feed(merged: Mapping[str, Any]) -> Feed:
         default_country=(merged.get("default_country") or "").upper() or None,
         load_method=merged["load_method"],
         retention_in_days=merged.get("retention_in_days"),
+        max_removal_percent=merged["max_removal_percent"],
     )
 
 
@@ -289,3 +317,14 @@ def _given(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _path(value: str | None) -> Path | None:
     return Path(value).expanduser() if value else None
+
+
+def _ledger_path(value: str | None) -> Path | None:
+    if value == IN_MEMORY:
+        return None
+    if value:
+        return Path(value).expanduser()
+    project = os.environ.get("MELTANO_PROJECT_ROOT")
+    if project:
+        return Path(project) / ".meltano" / "target-tiktok-audiences"
+    return platformdirs.user_state_path("target-tiktok-audiences")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from target_tiktok_audiences.config_errors import name_errors
 from target_tiktok_audiences.contracts import Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from singer_sdk import Target
 
@@ -57,10 +58,13 @@ class StreamSink(RecordSink):
         *,
         run: Run,
         reader: MessageReader,
+        bookmark: Callable[[], Mapping[str, Any]],
     ) -> None:
         super().__init__(target, stream_name, schema, key_properties)
         self._run = run
         self._reader = reader
+        self._bookmark = bookmark
+        self._begun = False
         self._intakes: list[Intake] = []
         self._unmatched: list[Books] = []
         if stream_name != CREDENTIAL_CHECK_STREAM:
@@ -83,7 +87,7 @@ class StreamSink(RecordSink):
         for error in name_errors(name):
             raise StreamMismatch(f"Stream {self.stream_name} cannot name its audience: {error}. Set `audience_name`.")
         digest = feed.contract.digester(apply_hashing=feed.apply_hashing, default_country=feed.default_country)
-        return Intake(feed, digest, self._run.part(feed, name, self.stream_name))
+        return Intake(feed, digest, self._run.part(feed, name, self.stream_name, self.key_properties))
 
     def _skip_or_fail(self, problem: str) -> None:
         if self._run.settings.on_unmatched_stream == "fail":
@@ -93,30 +97,40 @@ class StreamSink(RecordSink):
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:  # noqa: ARG002
         """Stage the record's identifiers. One marked as deleted adds nobody, in any load method."""
-        deleted = record.get(DELETED_AT) is not None
+        if not self._begun:
+            self._begun = True
+            self._run.check_bookmark(self.stream_name, self._bookmark())
         for intake in self._intakes:
             books = intake.part.books
             books.read += 1
-            if deleted:
-                books.deleted += 1
-                continue
-            try:
-                digest = intake.digest(record.get(intake.feed.identifier_field))
-            except Rejected as rejected:
-                books.rejected[rejected.reason.value] += 1
-                self._note_reject(intake.feed, rejected, record)
-                continue
-            if digest is None:
-                books.missing += 1
-            else:
+            digest = self._digest(intake, books, record)
+            if intake.part.binding.keys and (digest or intake.feed.identifier_field in record or _is_deleted(record)):
+                intake.part.say((record[name] for name in self.key_properties), digest)
+            elif digest:
                 intake.part.add(digest)
         for books in self._unmatched:
             books.read += 1
             books.unmatched += 1
 
+    def _digest(self, intake: Intake, books: Books, record: dict[str, Any]) -> bytes | None:
+        """Give the digest to stage; where there is none, count why."""
+        if _is_deleted(record):
+            books.deleted += 1
+            return None
+        try:
+            digest = intake.digest(record.get(intake.feed.identifier_field))
+        except Rejected as rejected:
+            books.rejected[rejected.reason.value] += 1
+            self._note_reject(intake.feed, rejected, record)
+            return None
+        if digest is None:
+            books.missing += 1
+        return digest
+
     def _note_reject(self, feed: Feed, rejected: Rejected, record: dict[str, Any]) -> None:
         if (rejects := self._run.rejects) is not None:
-            key = {name: record.get(name) for name in self.key_properties if name != feed.identifier_field}
+            identifiers = {intake.feed.identifier_field for intake in self._intakes}
+            key = {name: record.get(name) for name in self.key_properties if name not in identifiers}
             line = self._reader.line_number
             rejects.write(line, self.stream_name, feed.contract.name, rejected.reason.value, key)
 
@@ -151,13 +165,17 @@ class StreamSink(RecordSink):
                 )
 
 
+def _is_deleted(record: dict[str, Any]) -> bool:
+    return record.get(DELETED_AT) not in {None, "", False}
+
+
 def _column_problem(feed: Feed, stream: str, columns: dict[str, Any]) -> str | None:
     """Tell why a stream's columns do not fit a feed; None where they do."""
     field, contract = feed.identifier_field, feed.contract.name
     if field not in columns:
         return (
             f"Stream {stream} has no column `{field}`, which {contract} asks for; its columns are"
-            f" {', '.join(columns) or 'none'}. Set `identifier_field` to the one that holds the identifier."
+            f" {_names(columns)}. Set `identifier_field` to the one that holds the identifier."
         )
     types = set(_types(columns[field]))
     if types and "string" not in types:
@@ -168,20 +186,28 @@ def _column_problem(feed: Feed, stream: str, columns: dict[str, Any]) -> str | N
     return None
 
 
+def _names(columns: dict[str, Any]) -> str:
+    """List columns, but for names that may be data: a file without its heading has people for columns."""
+    plain = [name for name in columns if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_ .-]{0,63}", name)]
+    others = [f"{len(columns) - len(plain)} with unusual names"] if len(plain) < len(columns) else []
+    return ", ".join([*plain, *others]) or "none"
+
+
 def _types(column: Any) -> Iterator[str]:
     """Give the JSON types that a column's schema allows; none where it allows any."""
     if isinstance(column, dict):
-        kind = column.get("type", [])
-        yield from [kind] if isinstance(kind, str) else kind
-        for choice in (*column.get("anyOf", []), *column.get("oneOf", [])):
+        kind = column.get("type")
+        yield from [kind] if isinstance(kind, str) else kind or []
+        for choice in (*(column.get("anyOf") or []), *(column.get("oneOf") or [])):
             yield from _types(choice)
 
 
 def _describe(invalid: InvalidRecord, stream: str, line: int) -> str:
     cause = invalid.__cause__
-    column = ".".join(str(step) for step in getattr(cause, "absolute_path", [])) or "the record"
-    rule = f"{getattr(cause, 'validator', 'rule')}: {getattr(cause, 'validator_value', '')}"
+    path = list(getattr(cause, "absolute_path", []))  # below the column, keys may be data
+    column = f"column `{path[0]}`" if path else "a record"
     return (
-        f"Line {line:,} of the input: {column} of stream {stream} does not fit the stream's SCHEMA ({rule})."
+        f"Line {line:,} of the input: {column} of stream {stream} does not fit the stream's SCHEMA"
+        f" (rule `{getattr(cause, 'validator', 'unknown')}`)."
         " Correct the tap, or leave `validate_records` off."
     )

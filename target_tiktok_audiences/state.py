@@ -19,17 +19,29 @@ KEY = "target-tiktok-audiences"
 
 Origin = Literal["set", "created", "found"]
 """How an audience was come by: set by `audience_id`, created by us, or found by its name."""
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class RememberedAudience(msgspec.Struct, frozen=True):
+class RememberedAudience(msgspec.Struct, frozen=True, kw_only=True):
     """What one audience's entry holds; no personal data, and as many entries as audiences."""
 
-    audience_id: str
-    origin: Origin
-    changed_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    audience_id: str | None
+    """None while it is not created."""
+    origin: Origin | None
+    ledger: str | None = None
+    commit: int = 0
+    """The ledger, and how far it was: one that is another, or behind, is not the ledger that this STATE saw."""
+    parts: dict[str, int] = {}
+    """People of each stream."""
+    desired: int = 0
+    digest: str | None = None
+    """Order-free digest of the delivered set; None while anything waits or is unsure."""
+    changed_at: Moment | None = None
     """When TikTok accepted our last change."""
     error: str | None = None
     """What TikTok then said had gone wrong before; anything else it says later is news."""
+    held: bool = False
+    """Whether something waits in the ledger that the tap will not send again."""
 
 
 def read(state: Mapping[str, Any]) -> dict[str, RememberedAudience]:
@@ -52,8 +64,10 @@ def write(state: Mapping[str, Any], audiences: Mapping[str, RememberedAudience])
         "audiences": {key: msgspec.to_builtins(audience) for key, audience in sorted(audiences.items())},
         "last_replication_method": "FULL_TABLE",
     }
-    bookmarks = state.get("bookmarks")
-    return {**state, "bookmarks": {**(bookmarks if isinstance(bookmarks, dict) else {}), KEY: entry}}
+    bookmarks = state.get("bookmarks", {})
+    if not isinstance(bookmarks, dict):
+        return {**state, KEY: entry}  # a tap that keeps something else under that name
+    return {**state, "bookmarks": {**bookmarks, KEY: entry}}
 
 
 def _remembered(value: object) -> RememberedAudience | None:

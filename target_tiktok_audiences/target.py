@@ -8,7 +8,9 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
 import sys
+import threading
 import time
 import traceback
 from functools import partial
@@ -24,9 +26,9 @@ from singer_sdk.singerlib.exceptions import SingerError
 from singer_sdk.singerlib.json import serialize_json
 
 from target_tiktok_audiences import __version__, config_errors, state
-from target_tiktok_audiences.membership import BooksDoNotBalance
+from target_tiktok_audiences.membership import Problem
 from target_tiktok_audiences.reader import MessageReader
-from target_tiktok_audiences.run import FeedConflict, Run, RunFailed
+from target_tiktok_audiences.run import Run, RunFailed
 from target_tiktok_audiences.settings import SCHEMA, Settings
 from target_tiktok_audiences.sinks import CREDENTIAL_CHECK_STREAM, StreamSink
 from target_tiktok_audiences.tiktok import TikTok, TikTokError
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from typing_extensions import Self
 
-EXPECTED = (SingerSDKError, SingerError, TikTokError, FeedConflict, RunFailed, BooksDoNotBalance, OSError)
+EXPECTED = (SingerSDKError, SingerError, TikTokError, Problem, RunFailed, OSError)
 """What ends a run with one clear line; anything else is a fault of ours."""
 
 
@@ -63,28 +65,44 @@ class TargetTikTokAudiences(Target):
     _MAX_RECORD_AGE_IN_MINUTES = math.inf
 
     def __init__(self, **options: Any) -> None:
-        try:
-            super().__init__(**options)
-        except ValueError:
+        if options.get("parse_env_config"):
             errors = config_errors.unreadable_variables(os.environ, self._env_var_prefix, self.config_jsonschema)
-            raise ConfigValidationError(config_errors.CONFIG_WRONG, errors=errors) from None
+            if errors:
+                raise ConfigValidationError(config_errors.CONFIG_WRONG, errors=errors)
+        super().__init__(**options)
         self.max_parallelism = 1  # the SDK drains in threads, which signals do not reach
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGHUP, self._handle_termination)  # a closed terminal ends a run as SIGTERM does
         settings = Settings.from_config(self.config)
         tiktok = TikTok(
             settings.access_token, settings.api_url, user_agent=f"{self.name}/{__version__}", sleep=type(self).sleep
         )
         self.run = Run(settings, tiktok, __version__)
 
-    def get_sink_class(self, stream_name: str) -> type[Sink]:  # noqa: ARG002
+    def get_sink_class(self, stream_name: str) -> type[Sink]:
         """Give the one kind of sink, with what it needs of this run."""
-        return partial(StreamSink, run=self.run, reader=self.message_reader)  # type: ignore[return-value]
+        bookmark = partial(self._bookmark, stream_name)
+        return partial(StreamSink, run=self.run, reader=self.message_reader, bookmark=bookmark)  # type: ignore[return-value]
+
+    def _bookmark(self, stream_name: str) -> dict[str, Any]:
+        """Give what the tap's STATE last said of a stream, also of one that a stream map has renamed."""
+        bookmarks = (self._latest_state or {}).get("bookmarks")
+        sources = [
+            raw for raw, maps in self.mapper.stream_maps.items() if any(m.stream_alias == stream_name for m in maps)
+        ]
+        found = [bookmarks.get(raw) for raw in sources] if isinstance(bookmarks, dict) else []
+        return next((bookmark for bookmark in found if isinstance(bookmark, dict)), {})
 
     def process_endofpipe(self) -> None:
         """Bring the audiences up to date, then let the SDK emit the tap's STATE if it may go out."""
         if self.sink_exists(CREDENTIAL_CHECK_STREAM):
             self.run.check_credentials()
             self.logger.info("The credentials are good; no audience was touched")
-        self.run.finish()
+        try:
+            self.run.finish(self._bookmark)
+        except RunFailed:
+            super().process_endofpipe()
+            raise
         super().process_endofpipe()
         if self.run.settled and not self.run.report.state_published:
             for audience in self.run.report.audiences:
@@ -114,7 +132,11 @@ class TargetTikTokAudiences(Target):
             cls.print_about(about_format)
             sys.exit(0)
         os.umask(0o077)  # what is written is nobody else's business: digests, and keys of rejected rows
-        logging.getLogger("urllib3").setLevel(logging.WARNING)  # it would log query strings
+        for talker in ("urllib3", "singer_sdk.mapper"):  # they would log query strings, and values of records
+            logging.getLogger(talker).setLevel(logging.INFO)
+        if sys.stdin is None or sys.stdout is None:
+            cls.logger.error("Standard input and standard output are needed, and one of them is closed")
+            sys.exit(1)
         try:
             with cls(
                 config=config.config if config else {}, parse_env_config=bool(config and config.parse_env)
@@ -123,6 +145,15 @@ class TargetTikTokAudiences(Target):
         except BaseException as error:  # noqa: BLE001 - the SDK would print any error whole, and it may quote a record
             cls.logger.error("%s", _last_words(error))  # noqa: TRY400
             sys.exit(_exit_code(error))
+
+    @classmethod
+    def get_singer_command(cls) -> click.Command:
+        """Give the SDK's command, with `--input` as bytes, like standard input."""
+        command = super().get_singer_command()
+        for option in command.params:
+            if option.name == "file_input":
+                option.type = click.File("rb")
+        return command
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
@@ -157,8 +188,14 @@ class TargetTikTokAudiences(Target):
         if not self.run.settled:
             self.logger.info("No state is emitted: the tap sends these records again")
             return
-        sys.stdout.write(serialize_json(state.write(state_of_tap, self.run.remembered)) + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(serialize_json(state.write(state_of_tap, self.run.remembered)) + "\n")
+            sys.stdout.flush()
+        except OSError as error:
+            raise RunFailed(
+                f"The state could not be written to standard output ({error.strerror}). TikTok has accepted what was"
+                " sent; the tap will send it again, which does no harm."
+            ) from None
         self.run.report.state_published = True
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
@@ -187,9 +224,13 @@ def _last_words(error: BaseException) -> str:
     if isinstance(error, ConfigValidationError):
         return f"{error}: {'; '.join(error.errors)}"
     if isinstance(error, EXPECTED):
-        return str(error)
+        return " ".join(str(error).split())
     if isinstance(error, SystemExit):
         return f"Stopped by a signal (exit {error.code}): nothing more is sent, and no state is emitted"
-    frames = traceback.extract_tb(error.__traceback__)[-5:]
-    where = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
+    frames = traceback.extract_tb(error.__traceback__)
+    if any(frame.filename.endswith(("mapper.py", "simpleeval.py")) for frame in frames):
+        return (
+            f"A stream map cannot be applied ({type(error).__name__}). Check `stream_maps`: does it fit every record?"
+        )
+    where = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-5:])
     return f"A fault of the target ended the run; please report this line: {type(error).__name__} at {where}"

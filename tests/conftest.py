@@ -120,6 +120,7 @@ def target(tiktok: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> T
         "advertiser_id": ADVERTISER,
         "contract": "EMAIL_SHA256",
         "api_url": tiktok.base,
+        "ledger_path": str(tmp_path / "ledgers"),
     }
     target = Target(tiktok, tmp_path, config)
     monkeypatch.setattr(TargetTikTokAudiences, "sleep", staticmethod(target.pauses.append))

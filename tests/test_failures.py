@@ -56,7 +56,7 @@ BAD_INPUT: dict[str, tuple[Sequence[object], list[str]]] = {
     ),
     "a record that does not fit its schema": (
         [schema(email=TEXT), record(1, email=[email(1)])],
-        ["Line 2", "email of stream customers", "type: string"],
+        ["Line 2", "column `email` of stream customers", "rule `type`"],
     ),
     "lone surrogates and nothing else": (
         [schema(), *(f'{{"type":"RECORD","stream":"{STREAM}","record":{{"id":1,"email":"\\ud800{email(1)}"}}}}',) * 30],
@@ -117,7 +117,7 @@ def test_feeds_that_cannot_share_an_audience(target: Target) -> None:
 
 def test_two_feeds_that_reach_one_audience_by_name_and_by_id(target: Target, tiktok: Client) -> None:
     audience_id = tiktok.seed(name=STREAM, members=digests(1, 1000))
-    check(target.run(GOOD, audiences=[{}, {"audience_id": audience_id}]), audience_id, "Set `audience_id` in both")
+    check(target.run(GOOD, audiences=[{}, {"audience_id": audience_id}]), "already", "set `audience_id` in both")
 
 
 # What TikTok refuses
@@ -165,8 +165,15 @@ def test_as_many_audiences_as_tiktok_allows(target: Target, tiktok: Client) -> N
 
 
 def test_an_audience_that_stays_empty(target: Target, tiktok: Client) -> None:
-    tiktok.seed(name=STREAM, random_members=10, created_days_ago=3)
-    check(target.run(GOOD), "still empty 72 hours", "fewer than 1,000")
+    target.run(stream_of(1, 10), min_audience_size=1)
+    tiktok.advance(49)
+    check(target.run([schema(), *people(11, 12)]), "still empty 49 hours", "fewer than 1,000")
+
+
+def test_an_audience_that_somebody_else_changes_is_waited_for(target: Target, tiktok: Client) -> None:
+    tiktok.seed(name=STREAM, random_members=10, created_days_ago=30)
+    outcome = target.run(GOOD)
+    assert (outcome.exit_code, outcome.state, outcome.audience["outcome"]) == (0, None, "held")
 
 
 def test_a_token_that_is_wrong(target: Target, tiktok: Client) -> None:

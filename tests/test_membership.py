@@ -1,69 +1,144 @@
-"""Staging, the books, and the plan as a table."""
+"""The plan as a table, the books, the ledger, the guard and the folder."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
-from datetime import timedelta
+from contextlib import nullcontext
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from target_tiktok_audiences.membership import (
+    Binding,
     Books,
     BooksDoNotBalance,
+    Card,
+    Counts,
     Do,
+    Ledger,
+    LedgerBusy,
+    LedgerFolder,
     Limits,
+    Part,
+    Past,
     PrivateFolder,
-    Staging,
     Standing,
     Status,
+    check_binding,
+    check_blast_radius,
     make_plan,
     total,
+    wrong_mapping,
 )
+from target_tiktok_audiences.membership.desired import PartChange
+from target_tiktok_audiences.membership.guard import BindingChanged, TooManyWouldGo
+from target_tiktok_audiences.membership.ledger import LedgerTooNew, Revision
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 LIMITS = Limits(min_audience_size=1000, max_reject_percent=50)
 ABSENT, READY = Standing(Status.ABSENT), Standing(Status.READY, size=5000)
+FOUND = Standing(Status.READY, size=5000, ours=False)
+KNOWN, UNKNOWN = Past(), Past(delivered_known=False)
+APPEND_ONLY, UPSERT, OVERWRITE = "append-only", "upsert", "overwrite"
 
 
 def hours(status: Status, age: float | None, size: int = 0) -> Standing:
     return Standing(status, size, None if age is None else timedelta(hours=age))
 
 
-# The plan
+def held(age: float) -> Past:
+    return Past(held_for=timedelta(hours=age))
 
 
-@pytest.mark.parametrize(
-    ("adds", "standing", "do", "reason"),
-    [
-        (1000, ABSENT, Do.CREATE, ""),
-        (999, ABSENT, Do.FAIL, "below_minimum"),
-        (0, ABSENT, Do.FAIL, "below_minimum"),
-        (1, READY, Do.APPEND, ""),
-        (0, READY, Do.NOTHING, ""),
-        (1, hours(Status.PROCESSING, 1), Do.HOLD, "processing"),
-        (1, hours(Status.PROCESSING, None), Do.HOLD, "processing"),
-        (1, hours(Status.PROCESSING, 48), Do.HOLD, "processing"),
-        (1, hours(Status.PROCESSING, 49), Do.FAIL, "too_small"),
-        (1, hours(Status.PROCESSING, 49, size=2000), Do.HOLD, "processing"),
-        (1, hours(Status.PROCESSING, 73, size=2000), Do.FAIL, "stuck"),
-        (0, hours(Status.PROCESSING, 1), Do.NOTHING, ""),
-        (0, hours(Status.PROCESSING, 49), Do.FAIL, "too_small"),
-        (1, Standing(Status.EXPIRED), Do.FAIL, "expired"),
-        (0, Standing(Status.EXPIRED), Do.FAIL, "expired"),
-        (1, Standing(Status.FOREIGN, foreign_because="its type is Partner"), Do.FAIL, "foreign"),
-    ],
-)
-def test_plan(adds: int, standing: Standing, do: Do, reason: str) -> None:
-    plan = make_plan(adds, standing, [], LIMITS)
-    assert (plan.do, plan.reason) == (do, reason)
-    assert plan.rows == (adds if do in {Do.CREATE, Do.APPEND} else 0)
+def counts(adds: int = 0, removals: int = 0, desired: int = 5000, delivered: int = 5000) -> Counts:
+    return Counts(desired=desired, delivered=delivered, unsure=0, adds=adds, removals=removals)
+
+
+# The plan, row by row
+
+
+ROWS: list[tuple[str, Counts, Standing, Past, Do, str, int]] = [
+    # absent
+    (APPEND_ONLY, counts(1000, desired=1000, delivered=0), ABSENT, KNOWN, Do.CREATE, "", 1000),
+    (UPSERT, counts(1000, desired=1000, delivered=0), ABSENT, KNOWN, Do.CREATE, "", 1000),
+    (OVERWRITE, counts(1000, desired=1000, delivered=0), ABSENT, UNKNOWN, Do.CREATE, "", 1000),
+    (APPEND_ONLY, counts(999, desired=999, delivered=0), ABSENT, KNOWN, Do.FAIL, "below_minimum", 0),
+    (APPEND_ONLY, counts(desired=0, delivered=0), ABSENT, KNOWN, Do.FAIL, "below_minimum", 0),
+    (UPSERT, counts(5000), ABSENT, Past(creating_for=timedelta(minutes=59)), Do.HOLD, "create_unknown", 0),
+    (UPSERT, counts(5000), ABSENT, Past(creating_for=timedelta(minutes=60)), Do.CREATE, "", 5000),
+    # ready, no difference
+    (APPEND_ONLY, counts(), READY, KNOWN, Do.NOTHING, "", 0),
+    (OVERWRITE, counts(), READY, KNOWN, Do.NOTHING, "", 0),
+    # ready, delivered unknown
+    (OVERWRITE, counts(5000), READY, UNKNOWN, Do.REPLACE, "", 5000),
+    (OVERWRITE, counts(), READY, UNKNOWN, Do.REPLACE, "", 5000),
+    (OVERWRITE, counts(999, desired=999), READY, UNKNOWN, Do.FAIL, "below_minimum", 0),
+    (OVERWRITE, counts(5), READY, Past(delivered_known=False, all_parts_came=False), Do.FAIL, "parts_missing", 0),
+    (APPEND_ONLY, counts(5000), READY, UNKNOWN, Do.APPEND, "", 5000),
+    (UPSERT, counts(5000), READY, UNKNOWN, Do.APPEND, "", 5000),
+    # ready, adds and removals
+    (OVERWRITE, counts(3, 4), READY, KNOWN, Do.REPLACE, "", 5000),
+    (OVERWRITE, counts(3, 4), READY, Past(last_action="REMOVE"), Do.REPLACE, "", 5000),
+    (OVERWRITE, counts(3, 0), READY, KNOWN, Do.APPEND, "", 3),
+    (OVERWRITE, counts(0, 4), READY, KNOWN, Do.REMOVE, "", 4),
+    (UPSERT, counts(3, 4), READY, KNOWN, Do.REMOVE, "", 4),
+    (UPSERT, counts(3, 4), READY, Past(last_action="REMOVE"), Do.APPEND, "", 3),
+    (UPSERT, counts(0, 4), READY, Past(last_action="REMOVE"), Do.REMOVE, "", 4),
+    # the floor
+    (UPSERT, counts(3, 4, 1002, 1003), Standing(Status.READY, 1003), KNOWN, Do.APPEND, "", 3),
+    (UPSERT, counts(0, 4, 999, 1003), Standing(Status.READY, 1003), KNOWN, Do.FAIL, "below_minimum", 0),
+    (UPSERT, counts(0, 4, 999, 1003), Standing(Status.READY, 1004), KNOWN, Do.REMOVE, "", 4),
+    (OVERWRITE, counts(3, 500, 600, 1097), Standing(Status.READY, 1097), KNOWN, Do.APPEND, "", 3),
+    # not ready
+    (APPEND_ONLY, counts(1), hours(Status.PROCESSING, 1), KNOWN, Do.HOLD, "processing", 0),
+    (OVERWRITE, counts(1, 1), hours(Status.PROCESSING, None), UNKNOWN, Do.HOLD, "processing", 0),
+    (UPSERT, counts(0, 1), hours(Status.PROCESSING, 48), KNOWN, Do.HOLD, "processing", 0),
+    (UPSERT, counts(0, 1), hours(Status.PROCESSING, 49), KNOWN, Do.FAIL, "too_small", 0),
+    (UPSERT, counts(0, 1), hours(Status.PROCESSING, 99, size=2000), held(71), Do.HOLD, "processing", 0),
+    (UPSERT, counts(), hours(Status.PROCESSING, 1), KNOWN, Do.NOTHING, "", 0),
+    (UPSERT, counts(), hours(Status.PROCESSING, 49), KNOWN, Do.FAIL, "too_small", 0),
+    # not usable
+    (APPEND_ONLY, counts(1), Standing(Status.EXPIRED), KNOWN, Do.FAIL, "expired", 0),
+    (APPEND_ONLY, counts(), Standing(Status.EXPIRED), KNOWN, Do.FAIL, "expired", 0),
+    (
+        APPEND_ONLY,
+        counts(1),
+        Standing(Status.FOREIGN, foreign_because="its type is Partner"),
+        KNOWN,
+        Do.FAIL,
+        "foreign",
+        0,
+    ),
+    (APPEND_ONLY, counts(1), FOUND, KNOWN, Do.APPEND, "", 1),
+    (UPSERT, counts(1), FOUND, KNOWN, Do.FAIL, "only_found", 0),
+    (OVERWRITE, counts(1), FOUND, UNKNOWN, Do.FAIL, "only_found", 0),
+]
+
+
+@pytest.mark.parametrize(("method", "sizes", "standing", "past", "do", "reason", "rows"), ROWS)
+def test_plan(method: str, sizes: Counts, standing: Standing, past: Past, do: Do, reason: str, rows: int) -> None:
+    plan = make_plan(method, sizes, standing, past, LIMITS)
+    assert (plan.do, plan.reason, plan.rows) == (do, reason, rows)
     assert bool(plan.message) == (do in {Do.HOLD, Do.FAIL})
+
+
+def test_a_hold_is_overdue_after_three_days() -> None:
+    standing = hours(Status.PROCESSING, 1, size=2000)
+    assert [make_plan(UPSERT, counts(1), standing, held(age), LIMITS).overdue for age in (0, 71.9, 72)] == [
+        False,
+        False,
+        True,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -81,13 +156,13 @@ def test_plan(adds: int, standing: Standing, do: Do, reason: str) -> None:
     ],
 )
 def test_files_of_a_plan(rows: int, wanted: int | None, files: int, rows_per_file: int) -> None:
-    plan = make_plan(rows, READY, [], Limits(1000, 50, batch_size_rows=wanted))
+    plan = make_plan(APPEND_ONLY, counts(rows), READY, KNOWN, Limits(1000, 50, batch_size_rows=wanted))
     assert (plan.files, plan.rows_per_file) == (files, rows_per_file)
     assert plan.rows_per_file * 65 <= 250_000_000
 
 
 def test_more_than_one_call_takes() -> None:
-    assert make_plan(49 * 3846153 + 1, READY, [], LIMITS).reason == "too_many"
+    assert make_plan(APPEND_ONLY, counts(49 * 3846153 + 1), READY, KNOWN, LIMITS).reason == "too_many"
 
 
 @pytest.mark.parametrize(
@@ -110,9 +185,10 @@ def test_a_mapping_that_is_surely_wrong(books: dict[str, Any], new: bool, reason
     part = Books("customers")
     for name, value in books.items():
         part.rejected.update(value) if name == "rejected" else setattr(part, name, value)
-    plan = make_plan(5000, ABSENT if new else READY, [Books("other"), part], LIMITS)
-    assert plan.reason == reason
-    assert make_plan(5000, READY, [part], Limits(1000, 100)).reason != "too_many_rejects"
+    plan = wrong_mapping([Books("other"), part], LIMITS, new=new)
+    assert (plan.reason if plan else "") == reason
+    lenient = wrong_mapping([part], Limits(1000, 100), new=new)
+    assert lenient is None or lenient.reason == "all_missing"
 
 
 # The books
@@ -130,47 +206,331 @@ def test_books_that_do_not_balance_stop_the_run() -> None:
 
 
 def test_a_digest_lost_between_reading_and_sending_is_seen(tmp_path: Path) -> None:
-    staging = Staging(tmp_path / "audience")
-    part = staging.part("customers")
-    for number in range(10):
-        part.books.read += 1
-        part.add(hashlib.sha256(b"%d" % number).digest())
+    ledger, part = Ledger(None, tmp_path), staged(tmp_path, "append-only", [(n, n) for n in range(10)])
     part.close()
     lines = part.path.read_bytes().splitlines(keepends=True)
     part.path.write_bytes(b"".join(lines[:-1]))
     with pytest.raises(BooksDoNotBalance):
-        staging.settle()
-    staging.close()
+        ledger.stage([part])
+    ledger.close()
 
 
-# Staging
+# The ledger
 
 
-@given(st.lists(st.lists(st.integers(0, 30), max_size=40), max_size=3), st.integers(1, 9))
-def test_distinct_and_sorted_whatever_came_in_whatever_order(streams: list[list[int]], border: int) -> None:
+NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
+def digest(value: int) -> bytes:
+    return hashlib.sha256(b"%d" % value).digest()
+
+
+def staged(
+    folder: Path, method: str, rows: list[tuple[int, int | None]], stream: str = "s", field: str = "email"
+) -> Part:
+    """Stage rows of a key and a value, None for a row without one."""
+    binding = Binding(stream, field, True, None, method, () if method == "append-only" else ("id",))  # noqa: FBT003
+    part = Part(binding, folder / f"{stream}-{field}.csv")
+    for key, value in rows:
+        part.books.read += 1
+        if value is None:
+            part.books.missing += 1
+        if binding.keys:
+            part.say([key], None if value is None else digest(value))
+        elif value is not None:
+            part.add(digest(value))
+    return part
+
+
+def revise(ledger: Ledger, *parts: Part) -> Revision:
+    ledger.stage(parts)
+    with ledger.revision([part.binding for part in parts], NOW) as revision:
+        return revision
+
+
+def wanted(ledger: Ledger) -> set[bytes]:
+    """Give the desired set, through the rows of a creation."""
+    ledger.call_rows("CREATE")
+    return {bytes.fromhex(line) for block in ledger.sorted_lines(7) for line in block.decode().split()}
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    ledger = Ledger(tmp_path / "ledger.duckdb", tmp_path)
+    yield ledger
+    ledger.close()
+
+
+TABLES = st.lists(st.tuples(st.integers(0, 9), st.none() | st.integers(0, 12)), max_size=25)
+
+
+@settings(max_examples=60, deadline=None)
+@given(method=st.sampled_from(["append-only", "upsert", "overwrite"]), runs=st.lists(TABLES, min_size=1, max_size=4))
+def test_desired_is_what_the_load_method_says(method: str, runs: list[list[tuple[int, int | None]]]) -> None:
     folder = PrivateFolder()
-    staging = Staging(folder.path / "audience")
-    for number, stream in enumerate(streams):
-        part = staging.part(str(number))
-        part.books.read = len(stream)
-        for value in stream:
-            part.add(hashlib.sha256(b"%d" % value).digest())
-    expected = sorted({hashlib.sha256(b"%d" % value).hexdigest() for stream in streams for value in stream})
-    assert staging.settle() == len(expected)
-    assert [part.books.accepted for part in staging.parts] == [len(set(stream)) for stream in streams]
-    blocks = list(staging.sorted_lines(border))
-    assert b"".join(blocks).decode().split() == expected
-    assert [block.count(b"\n") for block in blocks[:-1]] == [border] * (len(blocks) - 1)
-    staging.close()
+    ledger = Ledger(None, folder.path)
+    people: set[int] = set()
+    rows: dict[int, int | None] = {}
+    for table in runs:
+        before = {value for value in rows.values() if value is not None} if method != "append-only" else set(people)
+        if method == "append-only":
+            people |= {value for _, value in table if value is not None}
+        else:
+            rows = {**({} if method == "overwrite" else rows), **dict(table)}
+            people = {value for value in rows.values() if value is not None}
+        revision = revise(ledger, staged(folder.path, method, table))
+        assert wanted(ledger) == {digest(value) for value in people}
+        assert revision.total.after == ledger.facts.desired == len(people)
+        assert revision.total.gone == len(before - people)
+        assert revision.parts[0].gone == len(before - people)
+    ledger.close()
     folder.close()
 
 
-def test_nobody_else_may_enter_and_nothing_stays() -> None:
+def test_two_streams_are_one_union_and_keep_each_others_people(ledger: Ledger, tmp_path: Path) -> None:
+    revise(
+        ledger,
+        staged(tmp_path, "overwrite", [(1, 1), (2, 2)], "a"),
+        staged(tmp_path, "overwrite", [(1, 2), (2, 3)], "b"),
+    )
+    assert wanted(ledger) == {digest(1), digest(2), digest(3)}
+    revision = revise(ledger, staged(tmp_path, "overwrite", [(1, 1)], "a"))
+    assert wanted(ledger) == {digest(1), digest(2), digest(3)}
+    assert (revision.parts[0].gone, revision.total.gone) == (1, 0)
+    with ledger.forgetting("b") as forgotten:
+        assert (forgotten.total.before, forgotten.total.after, forgotten.total.gone) == (3, 1, 2)
+    assert wanted(ledger) == {digest(1)}
+
+
+def test_an_overwrite_drops_what_its_stream_had_through_another_column(ledger: Ledger, tmp_path: Path) -> None:
+    revise(ledger, staged(tmp_path, "append-only", [(1, 1)], field="old"))
+    revision = revise(ledger, staged(tmp_path, "overwrite", [(1, 2)], field="new"))
+    assert wanted(ledger) == {digest(2)}
+    assert revision.total.gone == 1
+
+
+def test_a_revision_that_is_refused_leaves_everything_as_it_was(ledger: Ledger, tmp_path: Path) -> None:
+    revise(ledger, staged(tmp_path, "overwrite", [(n, n) for n in range(10)]))
+    facts = msgspec.structs.replace(ledger.facts)
+    ledger.stage([part := staged(tmp_path, "overwrite", [(1, 1)])])
+    with pytest.raises(KeyError), ledger.revision([part.binding], NOW):
+        raise KeyError
+    assert len(wanted(ledger)) == 10
+    assert (ledger.facts, [rows for _, rows, _ in ledger.parts()]) == (facts, [10])
+
+
+def call(ledger: Ledger, action: str) -> int:
+    ledger.call_rows(action)
+    return ledger.intend(action, NOW)
+
+
+def delivered(ledger: Ledger) -> tuple[int, int]:
+    counts = ledger.counts()
+    return counts.delivered - counts.unsure, counts.unsure
+
+
+def test_acceptance_refusal_and_silence(ledger: Ledger, tmp_path: Path) -> None:
+    revise(ledger, staged(tmp_path, "overwrite", [(n, n) for n in range(10)]))
+    ledger.refused(call(ledger, "CREATE"))
+    assert delivered(ledger) == (0, 0)
+    ledger.lost(call(ledger, "CREATE"))
+    assert delivered(ledger) == (0, 10)
+    assert ledger.facts.creating_since == NOW
+    ledger.accepted(call(ledger, "CREATE"), "CREATE", "7", NOW)
+    assert delivered(ledger) == (10, 0)
+    assert (ledger.facts.audience_id, len(ledger.in_flight())) == ("7", 1)
+    assert not ledger.facts.creating_since
+    revise(ledger, staged(tmp_path, "overwrite", [(n, n) for n in range(2, 11)]))
+    ledger.lost(call(ledger, "REMOVE"))
+    assert delivered(ledger) == (8, 2)
+    ledger.accepted(call(ledger, "REMOVE"), "REMOVE", "7", NOW)
+    assert delivered(ledger) == (8, 0)
+    ledger.lost(call(ledger, "APPEND"))
+    assert (delivered(ledger), ledger.counts().adds) == ((8, 1), 1)
+    ledger.accepted(call(ledger, "REPLACE"), "REPLACE", "7", NOW)
+    assert delivered(ledger) == (9, 0)
+
+
+def test_a_kill_between_intent_and_outcome_leaves_rows_unsure(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.duckdb", tmp_path)
+    revise(ledger, staged(tmp_path, "overwrite", [(n, n) for n in range(10)]))
+    ledger.accepted(call(ledger, "CREATE"), "CREATE", "7", NOW)
+    call(ledger, "REPLACE")
+    ledger.close()
+    again = Ledger(tmp_path / "ledger.duckdb", tmp_path)
+    assert delivered(again) == (0, 10)
+    assert again.facts.ledger_id == ledger.facts.ledger_id
+    again.close()
+
+
+def test_a_new_error_makes_every_change_in_flight_unsure_and_two_quiet_days_end_it(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    revise(ledger, staged(tmp_path, "overwrite", [(n, n) for n in range(10)]))
+    ledger.accepted(call(ledger, "CREATE"), "CREATE", "7", NOW)
+    later = NOW + timedelta(hours=48)
+    assert ledger.confirm(None, later, ready=False) is False
+    assert len(ledger.in_flight()) == 1
+    assert ledger.confirm(None, later, ready=True) is False
+    assert ledger.in_flight() == []
+    revise(ledger, staged(tmp_path, "overwrite", [(n, n) for n in range(1, 10)]))
+    ledger.accepted(call(ledger, "REMOVE"), "REMOVE", "7", later)
+    assert ledger.confirm("it failed", later, ready=True) is True
+    assert (delivered(ledger), ledger.counts().removals, ledger.facts.failures) == ((9, 1), 1, 1)
+    ledger.accepted(call(ledger, "REMOVE"), "REMOVE", "7", later)
+    assert ledger.confirm("it failed", later, ready=True) is False, "the same error is no news"
+
+
+def test_another_audience_starts_with_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    revise(ledger, staged(tmp_path, "overwrite", [(1, 1)]))
+    ledger.accepted(call(ledger, "CREATE"), "CREATE", "7", NOW)
+    ledger.belongs_to("7", "set")
+    assert delivered(ledger) == (1, 0)
+    ledger.belongs_to("8", "set")
+    assert (delivered(ledger), ledger.facts.delivered_known) == ((0, 0), False)
+
+
+def test_a_ledger_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
+    database = duckdb.connect(str(tmp_path / "ledger.duckdb"))
+    database.execute("CREATE TABLE schema_version AS SELECT 99 AS version")
+    database.close()
+    with pytest.raises(LedgerTooNew, match="version 99"):
+        Ledger(tmp_path / "ledger.duckdb", tmp_path)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sets(st.integers(0, 60)), st.sets(st.integers(0, 60)))
+def test_equal_sets_have_equal_digests(ones: set[int], others: set[int]) -> None:
     folder = PrivateFolder()
-    staging = Staging(folder.path / "audience")
-    for path in (folder.path, staging.folder):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o700
-    staging.part("customers").add(bytes(32))
-    staging.close()
+    found: list[str] = []
+    for values in (ones, others):
+        ledger = Ledger(None, folder.path)
+        revise(ledger, staged(folder.path, "append-only", [(n, n) for n in sorted(values, reverse=bool(found))]))
+        found.append(ledger.set_digest())
+        ledger.close()
+    assert (found[0] == found[1]) == (ones == others)
     folder.close()
-    assert not folder.path.exists()
+
+
+# The guard
+
+
+def change(before: int | None, after: int, gone: int, method: str = "overwrite") -> PartChange:
+    return PartChange("customers", method, before, after, gone)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "gone", "limit", "trips"),
+    [
+        (1000, 900, 100, 10, False),
+        (1000, 899, 101, 10, True),
+        (1000, 1000, 101, 10, True),
+        (1000, 999, 1, 0, True),
+        (1000, 0, 1000, 100, False),
+        (5, 0, 5, 99, True),
+        (0, 0, 0, 10, False),
+        (None, 5, 0, 10, False),
+    ],
+)
+def test_blast_radius(before: int | None, after: int, gone: int, limit: int, trips: bool) -> None:  # noqa: FBT001
+    total = change(before, after, gone, "")
+    for revision in (Revision([change(before, after, gone)], total), Revision([change(before, after, 0)], total)):
+        with pytest.raises(TooManyWouldGo) if trips else nullcontext():
+            check_blast_radius(revision, limit, None, replaces=False)
+
+
+def test_without_a_ledger_state_is_the_reference_and_without_both_a_replace_needs_the_override() -> None:
+    revision = Revision([change(None, 800, 0)], change(None, 800, 0, ""))
+    with pytest.raises(TooManyWouldGo, match="200 of 1,000"):
+        check_blast_radius(revision, 10, {"customers": 1000, "": 1000}, replaces=True)
+    check_blast_radius(revision, 10, {"customers": 850, "": 850}, replaces=True)
+    with pytest.raises(TooManyWouldGo, match="neither a ledger nor a state"):
+        check_blast_radius(revision, 10, None, replaces=True)
+    check_blast_radius(revision, 100, None, replaces=True)
+
+
+BOUND = Binding("customers", "email", True, None, "upsert", ("id",))  # noqa: FBT003
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({}, None),
+        ({"field": "mail"}, "identifier_field"),
+        ({"apply_hashing": False}, "apply_hashing"),
+        ({"default_country": "US"}, "default_country"),
+        ({"load_method": "append-only"}, "load_method"),
+        ({"keys": ("uuid",)}, "the key"),
+        ({"load_method": "overwrite", "field": "mail"}, None),
+        ({"stream": "others"}, None),
+    ],
+)
+def test_a_stream_stays_bound(changes: dict[str, Any], word: str | None) -> None:
+    wanted = msgspec.structs.replace(BOUND, **changes)
+    with pytest.raises(BindingChanged, match=word) if word else nullcontext():
+        check_binding([BOUND], wanted, {wanted.field})
+    rebuilt = msgspec.structs.replace(BOUND, load_method="overwrite")
+    if changes.keys() <= {"load_method"}:
+        check_binding([rebuilt], wanted, {wanted.field})
+
+
+def test_two_columns_of_one_stream_are_no_change() -> None:
+    other = msgspec.structs.replace(BOUND, field="second_email")
+    check_binding([BOUND], other, {"email", "second_email"})
+
+
+# The folder
+
+
+CARD = Card("tiktok", "7", "EMAIL_SHA256", "Customers")
+
+
+def test_an_audience_finds_its_ledger_by_name_and_by_id(tmp_path: Path) -> None:
+    folder = LedgerFolder(tmp_path / "ledgers", tmp_path)
+    opened = folder.open(CARD)
+    ledger_id = opened.ledger.facts.ledger_id
+    opened.found("55")
+    opened.close()
+    for card in (CARD, msgspec.structs.replace(CARD, name="Renamed", audience_id="55", pinned=True)):
+        again = folder.open(msgspec.structs.replace(card))
+        assert again.ledger.facts.ledger_id == ledger_id
+        again.close()
+    for other in ({"audience_id": "56"}, {"advertiser_id": "8"}, {"contract": "PHONE_SHA256"}, {"api_host": "x"}):
+        stranger = folder.open(msgspec.structs.replace(CARD, **other))
+        assert stranger.ledger.facts.ledger_id != ledger_id
+        stranger.close()
+
+
+def test_one_run_at_a_time_however_the_audience_is_named(tmp_path: Path) -> None:
+    folder = LedgerFolder(tmp_path / "ledgers", tmp_path)
+    by_name = folder.open(msgspec.structs.replace(CARD))
+    with pytest.raises(LedgerBusy, match="Customers"):
+        folder.open(msgspec.structs.replace(CARD))
+    by_id = folder.open(msgspec.structs.replace(CARD, name="Other", audience_id="55", pinned=True))
+    with pytest.raises(LedgerBusy):
+        by_name.found("55")
+    by_id.close()
+    by_name.close()
+    folder.open(msgspec.structs.replace(CARD)).close()
+
+
+def test_nobody_else_may_read_a_ledger(tmp_path: Path) -> None:
+    os.umask(0o077)  # as the executable does
+    folder = LedgerFolder(tmp_path / "deep" / "ledgers", tmp_path)
+    folder.open(msgspec.structs.replace(CARD, name="../../etc/passwd \U0001f600")).close()
+    assert stat.S_IMODE((tmp_path / "deep" / "ledgers").stat().st_mode) == 0o700
+    files = list((tmp_path / "deep" / "ledgers").iterdir())
+    assert len(files) == 3
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert list(tmp_path.rglob("passwd*")) == []
+
+
+def test_a_dry_run_touches_no_ledger(tmp_path: Path) -> None:
+    LedgerFolder(tmp_path / "ledgers", tmp_path).open(msgspec.structs.replace(CARD)).close()
+    before = {path: path.read_bytes() for path in (tmp_path / "ledgers").iterdir()}
+    temporary = PrivateFolder()
+    opened = LedgerFolder(tmp_path / "ledgers", temporary.path, dry_run=True).open(msgspec.structs.replace(CARD))
+    revise(opened.ledger, staged(temporary.path, "append-only", [(1, 1)]))
+    opened.close()
+    temporary.close()
+    assert {path: path.read_bytes() for path in (tmp_path / "ledgers").iterdir()} == before

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ from target_tiktok_audiences import __version__
 from target_tiktok_audiences.settings import SCHEMA
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from emulator_client import Client
@@ -42,6 +44,13 @@ def run(*arguments: str, folder: Path, given: str = "", **variables: str) -> sub
     )
 
 
+def wait_until(process: subprocess.Popen[bytes], true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+
+
 @pytest.fixture
 def config(tiktok: Client, tmp_path: Path) -> str:
     path = tmp_path / "config.json"
@@ -51,6 +60,7 @@ def config(tiktok: Client, tmp_path: Path) -> str:
         "contract": "EMAIL_SHA256",
         "api_url": tiktok.base,
         "report_path": str(tmp_path / "report.json"),
+        "ledger_path": str(tmp_path / "ledgers"),
     }
     path.write_text(json.dumps(settings))
     return str(path)
@@ -76,6 +86,7 @@ def test_settings_from_the_environment_and_input_from_a_file(tiktok: Client, tmp
         "TARGET_TIKTOK_AUDIENCES_ACCESS_TOKEN": TOKEN,
         "TARGET_TIKTOK_AUDIENCES_ADVERTISER_ID": ADVERTISER,
         "TARGET_TIKTOK_AUDIENCES_API_URL": tiktok.base,
+        "TARGET_TIKTOK_AUDIENCES_LEDGER_PATH": ":memory:",
         "TARGET_TIKTOK_AUDIENCES_AUDIENCES": '[{"contract": "EMAIL_SHA256", "audience_name": "A"}]',
     }
     ended = run("--config", "ENV", "--input", str(given), folder=tmp_path, **variables)
@@ -84,10 +95,10 @@ def test_settings_from_the_environment_and_input_from_a_file(tiktok: Client, tmp
     wrong = {**variables, "TARGET_TIKTOK_AUDIENCES_BATCH_SIZE_ROWS": "many"}
     ended = run("--config", "ENV", "--input", str(given), folder=tmp_path, **wrong)
     assert ended.returncode == 1
-    assert "TARGET_TIKTOK_AUDIENCES_BATCH_SIZE_ROWS must be integer" in ended.stderr.splitlines()[-1]
+    assert "TARGET_TIKTOK_AUDIENCES_BATCH_SIZE_ROWS must be a number" in ended.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])
 def test_a_signal_in_mid_stream_publishes_nothing(
     config: str, tiktok: Client, tmp_path: Path, number: signal.Signals, level: str
@@ -102,8 +113,7 @@ def test_a_signal_in_mid_stream_publishes_nothing(
     assert process.stdin
     process.stdin.write(lines([schema(), *people(1, 5000), state()]).encode())
     process.stdin.flush()
-    while not any(path.stat().st_size > 100_000 for path in tmp_path.glob("target-*/*/part-*")):
-        assert process.poll() is None
+    wait_until(process, lambda: any(path.stat().st_size > 100_000 for path in tmp_path.glob("target-*/part-*")))
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 128 + number
@@ -128,8 +138,7 @@ def test_a_signal_in_mid_upload_emits_no_state(config: str, tiktok: Client, tmp_
     assert process.stdin
     process.stdin.write(lines(stream_of(1, 1000)).encode())
     process.stdin.close()
-    while not list(tmp_path.glob("target-*/*/tmp*/upload-*")):
-        assert process.poll() is None
+    wait_until(process, lambda: bool(list(tmp_path.glob("target-*/tmp*/upload-*"))))
     process.terminate()
     process.wait(timeout=30)
     assert process.stdout

@@ -34,6 +34,7 @@ CONFIG: dict[str, Any] = {
     "contract": "EMAIL_SHA256",
     "on_unmatched_stream": "skip",
     "min_audience_size": 1,
+    "ledger_path": ":memory:",
 }
 
 

@@ -109,7 +109,7 @@ def test_where_http_is_allowed(api_url: str, token: str) -> None:
         ({"access_token": {"v": "SECRETTOKEN"}}, ["`access_token` must be string"]),
         ({"access_token": None}, ["lacks `access_token`"]),
         ({"contract": "EMAIL"}, ["`contract` must be one of EMAIL_SHA256, PHONE_SHA256"]),
-        ({"load_method": "overwrite"}, ["`load_method` must be one of append-only"]),
+        ({"load_method": "replace"}, ["`load_method` must be one of append-only"]),
         ({"batch_size_rows": 0}, ["`batch_size_rows` must be at least 1"]),
         ({"retention_in_days": 366}, ["`retention_in_days` must be at most 365"]),
         ({"advertiser_id": True}, ["`advertiser_id` must be string or integer"]),
@@ -136,8 +136,12 @@ def test_a_setting_that_nobody_reads_is_told(target: Target) -> None:
 
 
 def test_environment_variables_that_cannot_be_read() -> None:
-    environ = {"T_BATCH_SIZE_ROWS": "many", "T_AUDIENCES": "[", "T_ACCESS_TOKEN": "[", "T_MIN_AUDIENCE_SIZE": "5"}
-    assert unreadable_variables(environ, "T_", SCHEMA) == [
-        "the environment variable T_AUDIENCES must be array, in JSON",
-        "the environment variable T_BATCH_SIZE_ROWS must be integer, in JSON",
+    right = {"ACCESS_TOKEN": "[", "MIN_AUDIENCE_SIZE": "5", "DRY_RUN": "off", "AUDIENCES": "[]"}
+    wrong = {"BATCH_SIZE_ROWS": "1.5", "AUDIENCES": "{}", "DRY_RUN": "y", "ADVERTISER_ID": "mine"}
+    assert unreadable_variables({f"T_{name}": text for name, text in right.items()}, "T_", SCHEMA) == []
+    assert unreadable_variables({f"T_{name}": text for name, text in wrong.items()}, "T_", SCHEMA) == [
+        "the environment variable T_ADVERTISER_ID must be a number",
+        "the environment variable T_AUDIENCES must be a JSON array",
+        "the environment variable T_BATCH_SIZE_ROWS must be a number",
+        "the environment variable T_DRY_RUN must be true or false",
     ]

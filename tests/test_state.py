@@ -13,9 +13,18 @@ from target_tiktok_audiences.state import KEY, RememberedAudience, read, write
 
 AUDIENCES = {
     "7/Customers": RememberedAudience(
-        "195365740", "created", datetime(2026, 1, 1, tzinfo=timezone.utc), "Some rows were not read"
+        audience_id="195365740",
+        origin="created",
+        ledger="0123",
+        commit=7,
+        parts={"customers": 5000},
+        desired=5000,
+        digest="5000-ab",
+        changed_at=datetime(2026, 1, 1, tzinfo=timezone.utc),
+        error="Some rows were not read",
+        held=True,
     ),
-    "7/#17": RememberedAudience("17", "set"),
+    "7#17": RememberedAudience(audience_id="17", origin="set"),
 }
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -36,13 +45,19 @@ def test_the_entry_is_one_that_no_tap_stumbles_over() -> None:
     assert entry["last_replication_method"] == "FULL_TABLE"
     assert not entry.keys() & {"partitions", "progress_markers", "version", "lsn", "xmin"}
     for audience in entry["audiences"].values():
-        assert audience.keys() == {"audience_id", "origin", "changed_at", "error"}
+        assert audience.keys() == set(RememberedAudience.__struct_fields__)
 
 
 def test_a_taps_state_is_not_changed_in_place() -> None:
     state: dict[str, Any] = {"bookmarks": {}}
     write(state, AUDIENCES)
     assert state == {"bookmarks": {}}
+
+
+def test_bookmarks_that_are_no_object_are_left_alone() -> None:
+    written = write({"bookmarks": [1, 2]}, AUDIENCES)
+    assert written["bookmarks"] == [1, 2]
+    assert read(written) == AUDIENCES
 
 
 def test_made_by_hand_at_the_top() -> None:

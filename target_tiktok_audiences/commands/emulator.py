@@ -13,7 +13,7 @@ NEEDED = ("python_multipart", "starlette", "uvicorn")
 
 @click.command(context_settings={"show_default": True})
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
-@click.option("--port", default=8765, help="Port to listen on; 0 picks a free one.")
+@click.option("--port", default=8765, type=click.IntRange(0, 65535), help="Port to listen on; 0 picks a free one.")
 @click.option("--token", default="emulator-token", help="Access token with every permission on every advertiser.")
 @click.option(
     "--advertiser-id",

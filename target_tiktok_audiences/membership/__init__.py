@@ -1,21 +1,49 @@
-"""Who belongs in an audience: what was staged, and the plan that brings it about. Knows neither Singer nor HTTP."""
+"""Who belongs in an audience: the ledger, and the plan that brings TikTok in step with it. Knows no Singer, no HTTP."""
 
 from target_tiktok_audiences.membership.books import Books, BooksDoNotBalance, total
-from target_tiktok_audiences.membership.plan import Do, Limits, Plan, Standing, Status, make_plan
-from target_tiktok_audiences.membership.staging import BYTES_PER_LINE, Part, PrivateFolder, Staging
+from target_tiktok_audiences.membership.desired import Binding
+from target_tiktok_audiences.membership.folder import Card, LedgerBusy, LedgerFolder, OpenLedger
+from target_tiktok_audiences.membership.guard import check_binding, check_blast_radius
+from target_tiktok_audiences.membership.ledger import Counts, Ledger, LedgerError
+from target_tiktok_audiences.membership.plan import (
+    Do,
+    Limits,
+    Past,
+    Plan,
+    Standing,
+    Status,
+    hold_for_processing,
+    make_plan,
+    wrong_mapping,
+)
+from target_tiktok_audiences.membership.problem import Problem
+from target_tiktok_audiences.membership.staging import BYTES_PER_LINE, Part, PrivateFolder
 
 __all__ = [
     "BYTES_PER_LINE",
+    "Binding",
     "Books",
     "BooksDoNotBalance",
+    "Card",
+    "Counts",
     "Do",
+    "Ledger",
+    "LedgerBusy",
+    "LedgerError",
+    "LedgerFolder",
     "Limits",
+    "OpenLedger",
     "Part",
+    "Past",
     "Plan",
     "PrivateFolder",
-    "Staging",
+    "Problem",
     "Standing",
     "Status",
+    "check_binding",
+    "check_blast_radius",
+    "hold_for_processing",
     "make_plan",
     "total",
+    "wrong_mapping",
 ]

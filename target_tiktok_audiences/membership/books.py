@@ -6,11 +6,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from target_tiktok_audiences.membership.problem import Problem
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class BooksDoNotBalance(Exception):
+class BooksDoNotBalance(Problem):
     """Records went missing between reading and sending: a fault in this program, never in the data."""
 
 
@@ -27,6 +29,8 @@ class Books:
     accepted: int = 0
     """Distinct identifiers of this stream."""
     duplicate: int = 0
+    superseded: int = 0
+    """Records that a later one of the same key replaced."""
     missing: int = 0
     """Records without an identifier."""
     rejected: Counter[str] = field(default_factory=Counter)
@@ -37,7 +41,15 @@ class Books:
 
     def check(self) -> None:
         """Raise `BooksDoNotBalance` unless every record read is accounted for."""
-        found = self.accepted + self.duplicate + self.missing + self.rejected.total() + self.deleted + self.unmatched
+        found = (
+            self.accepted
+            + self.duplicate
+            + self.superseded
+            + self.missing
+            + self.rejected.total()
+            + self.deleted
+            + self.unmatched
+        )
         if self.read != found:
             raise BooksDoNotBalance(
                 f"Stream {self.stream}: {self.read:,} records were read and {found:,} are accounted for. Nothing was"

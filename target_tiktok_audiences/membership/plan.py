@@ -11,6 +11,7 @@ from target_tiktok_audiences.membership.staging import BYTES_PER_LINE
 
 if TYPE_CHECKING:
     from target_tiktok_audiences.membership.books import Books
+    from target_tiktok_audiences.membership.ledger import Counts
 
 MAX_FILE_BYTES = 250_000_000
 MAX_FILES = 49
@@ -19,7 +20,10 @@ _MAX_ROWS_PER_FILE = MAX_FILE_BYTES // BYTES_PER_LINE
 
 STILLBORN_AFTER = timedelta(hours=48)
 """TikTok needs at most 48 hours for a change; an audience of nobody after that was too small."""
-STUCK_AFTER = timedelta(hours=72)
+OVERDUE_AFTER = timedelta(hours=72)
+"""From then on a hold is a failure: somebody should look."""
+LOOK_FOR_CREATION = timedelta(hours=1)
+"""A creation whose answer was lost may take this long to be listed."""
 FEW_RECORDS = 20
 """A share of fewer records says nothing about the mapping."""
 
@@ -29,6 +33,8 @@ class Do(str, Enum):
 
     CREATE = "CREATE"
     APPEND = "APPEND"
+    REMOVE = "REMOVE"
+    REPLACE = "REPLACE"
     NOTHING = "NOTHING"
     HOLD = "HOLD"
     """Wait: time cures it, and nothing is lost."""
@@ -54,7 +60,9 @@ class Standing:
     size: int = 0
     """People matched, TikTok's `cover_num`."""
     unchanged_for: timedelta | None = None
-    """Time since our last change, else since its creation; None where neither is known."""
+    """Time since our last change; None where there was none, or it is not known."""
+    ours: bool = True
+    """Whether its members are ours to remove: it was set by the user or created by us, not just found by its name."""
     foreign_because: str = ""
 
 
@@ -68,6 +76,20 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Past:
+    """What the ledger says of earlier runs, as far as it matters."""
+
+    delivered_known: bool = True
+    """Whether the ledger knows all that the audience holds of ours."""
+    all_parts_came: bool = True
+    """Whether every part that STATE counts came in this run."""
+    last_action: str | None = None
+    creating_for: timedelta | None = None
+    """Time since a creation was sent whose answer was lost."""
+    held_for: timedelta | None = None
+
+
+@dataclass(frozen=True)
 class Plan:
     """One decision, its reason in a word, and that reason in a sentence for the user."""
 
@@ -76,6 +98,8 @@ class Plan:
     message: str = ""
     rows: int = 0
     rows_per_file: int = 0
+    overdue: bool = False
+    """Whether a hold has lasted so long that the run should fail."""
 
     @property
     def files(self) -> int:
@@ -83,38 +107,114 @@ class Plan:
         return -(-self.rows // self.rows_per_file) if self.rows else 0
 
 
-def make_plan(adds: int, standing: Standing, books: list[Books], limits: Limits) -> Plan:
-    """Plan one run of the load method `append-only`: `adds` distinct identifiers into an audience of this standing."""
-    wrong = _wrong_mapping(books, limits, new=standing.status is Status.ABSENT)
-    if wrong:
-        return wrong
+def make_plan(load_method: str, counts: Counts, standing: Standing, past: Past, limits: Limits) -> Plan:
+    """Plan one run: at most one call, for TikTok takes no second one while it processes the first."""
+    if standing.status is Status.ABSENT:
+        return _create(counts, past, limits)
     if standing.status in {Status.FOREIGN, Status.EXPIRED}:
         return _unusable(standing)
+    if load_method != "append-only" and not standing.ours:
+        return Plan(
+            Do.FAIL,
+            "only_found",
+            "It was found by its name, and who made it is not known: people may be added to it, and nobody removed. Set"
+            " `audience_id` to make it ours, or `load_method: append-only`.",
+        )
+    unknown = load_method == "overwrite" and not past.delivered_known
+    if not (counts.adds or counts.removals or unknown):
+        stillborn = standing.status is Status.PROCESSING and _is_stillborn(standing)
+        return _too_small(standing) if stillborn else Plan(Do.NOTHING)
     if standing.status is Status.PROCESSING:
-        waiting = _wait(standing)
-        return Plan(Do.NOTHING) if waiting.do is Do.HOLD and adds == 0 else waiting
-    if standing.status is Status.ABSENT and adds < limits.min_audience_size:
+        return _too_small(standing) if _is_stillborn(standing) else hold_for_processing(past.held_for)
+    return _change(load_method, counts, standing, past, limits, unknown=unknown)
+
+
+def _create(counts: Counts, past: Past, limits: Limits) -> Plan:
+    if counts.desired < limits.min_audience_size:
         return Plan(
             Do.FAIL,
             "below_minimum",
-            f"{adds:,} distinct identifiers were accepted, and TikTok needs {limits.min_audience_size:,} for a new"
-            " audience: with fewer it would stay empty for good. It was not created. Run again when the stream has"
-            " more, or with the whole table (`--full-refresh`).",
+            f"{counts.desired:,} distinct identifiers were accepted, and TikTok needs {limits.min_audience_size:,} for"
+            " a new audience: with fewer it would stay empty for good. It was not created. Run again when the stream"
+            " has more, or with the whole table (`--full-refresh`).",
         )
-    if adds == 0:
-        return Plan(Do.NOTHING)
-    rows_per_file = _rows_per_file(adds, limits.batch_size_rows)
+    if past.creating_for is not None and past.creating_for < LOOK_FOR_CREATION:
+        return _hold("create_unknown", "The answer to its creation was lost, and it is not listed yet", past.held_for)
+    return _call(Do.CREATE, counts.desired, limits)
+
+
+def _change(load_method: str, counts: Counts, standing: Standing, past: Past, limits: Limits, *, unknown: bool) -> Plan:
+    """Plan the call to an audience that is ready and differs."""
+    enough = counts.desired >= limits.min_audience_size
+    if unknown and not past.all_parts_came:
+        return Plan(
+            Do.FAIL,
+            "parts_missing",
+            "Its ledger is gone, and other streams have filled it too: replacing its members by what this run brought"
+            " would lose theirs. Run all its streams at once, or keep the ledger (`ledger_path`).",
+        )
+    if unknown and not enough:
+        return _below_floor(counts.desired, limits)
+    if unknown or (load_method == "overwrite" and counts.adds and counts.removals and enough):
+        return _call(Do.REPLACE, counts.desired, limits)
+    left = max(counts.delivered, standing.size) - counts.removals
+    if counts.removals and left >= limits.min_audience_size and not (counts.adds and past.last_action == "REMOVE"):
+        return _call(Do.REMOVE, counts.removals, limits)
+    return _call(Do.APPEND, counts.adds, limits) if counts.adds else _below_floor(left, limits)
+
+
+def _call(do: Do, rows: int, limits: Limits) -> Plan:
+    rows_per_file = _rows_per_file(rows, limits.batch_size_rows)
     if rows_per_file > _MAX_ROWS_PER_FILE:
         return Plan(
             Do.FAIL,
             "too_many",
-            f"{adds:,} identifiers are more than one call takes ({MAX_FILES} files of 250 MB)."
-            " Split the stream over several audiences.",
+            f"{rows:,} identifiers are more than one call takes ({MAX_FILES} files of 250 MB). Split the stream over"
+            " several audiences.",
         )
-    return Plan(Do.CREATE if standing.status is Status.ABSENT else Do.APPEND, rows=adds, rows_per_file=rows_per_file)
+    return Plan(do, rows=rows, rows_per_file=rows_per_file)
 
 
-def _wrong_mapping(books: list[Books], limits: Limits, *, new: bool) -> Plan | None:
+def hold_for_processing(held_for: timedelta | None) -> Plan:
+    """Wait until TikTok has processed what it has."""
+    return _hold("processing", "TikTok is processing an earlier change, which takes up to 48 hours", held_for)
+
+
+def _hold(reason: str, because: str, held_for: timedelta | None) -> Plan:
+    held_for = held_for or timedelta()
+    hours = int(held_for.total_seconds() // 3600)
+    overdue = held_for >= OVERDUE_AFTER
+    message = f"{because}; what differs has waited for {hours} hours and is sent by a later run."
+    return Plan(
+        Do.HOLD, reason, message + (" That is too long: ask TikTok's support." if overdue else ""), overdue=overdue
+    )
+
+
+def _below_floor(left: int, limits: Limits) -> Plan:
+    return Plan(
+        Do.FAIL,
+        "below_minimum",
+        f"{left:,} people would be left, and TikTok refuses any change that leaves fewer than"
+        f" {limits.min_audience_size:,}. What is to go waits until there are more.",
+    )
+
+
+def _is_stillborn(standing: Standing) -> bool:
+    return standing.size == 0 and standing.unchanged_for is not None and standing.unchanged_for > STILLBORN_AFTER
+
+
+def _too_small(standing: Standing) -> Plan:
+    hours = int((standing.unchanged_for or timedelta()).total_seconds() // 3600)
+    return Plan(
+        Do.FAIL,
+        "too_small",
+        f"It is still empty {hours} hours after its last change: TikTok matched fewer than 1,000 people, or the"
+        " identifiers were hashed from something not normalised. Delete it in TikTok Ads Manager, check the"
+        " contract's settings, and run with the whole table (`--full-refresh`).",
+    )
+
+
+def wrong_mapping(books: list[Books], limits: Limits, *, new: bool) -> Plan | None:
     """Stop where the stream surely has other data than the contract.
 
     A few records that come daily into a living audience may all lack an identifier by chance; stopping them would
@@ -149,27 +249,6 @@ def _unusable(standing: Standing) -> Plan:
         "It has expired: TikTok emptied it and lets nobody change it. Delete it in TikTok Ads Manager; the next run"
         " with the whole table (`--full-refresh`) creates it anew.",
     )
-
-
-def _wait(standing: Standing) -> Plan:
-    age = standing.unchanged_for or timedelta()
-    hours = int(age.total_seconds() // 3600)
-    if standing.size == 0 and age > STILLBORN_AFTER:
-        return Plan(
-            Do.FAIL,
-            "too_small",
-            f"It is still empty {hours} hours after its last change: TikTok matched fewer than 1,000 people, or the"
-            " identifiers were hashed from something not normalised. Delete it in TikTok Ads Manager, check the"
-            " contract's settings, and run with the whole table (`--full-refresh`).",
-        )
-    if age > STUCK_AFTER:
-        message = f"TikTok has not finished the change of {hours} hours ago; it promises 48. Ask TikTok's support."
-        return Plan(Do.FAIL, "stuck", message)
-    message = (
-        f"TikTok is processing the change of {hours} hours ago, which takes up to 48. Nothing was sent and no state is"
-        " emitted, so that the tap sends these records again."
-    )
-    return Plan(Do.HOLD, "processing", message)
 
 
 def _rows_per_file(rows: int, wanted: int | None) -> int:

@@ -53,7 +53,7 @@ class Envelope(msgspec.Struct):
     """What wraps every answer; `data` may be absent."""
 
     code: int
-    message: str = ""
+    message: str | None = ""
     request_id: str | None = None
     data: msgspec.Raw = msgspec.Raw(b"{}")
 
@@ -92,6 +92,8 @@ class TikTok:
         self._url = api_url.rstrip("/")
         self._user_agent = user_agent
         self._session = session or requests.Session()
+        if self._url.startswith("http://"):
+            self._session.trust_env = False  # http stays on this machine, so no proxy may see the token
         self._sleep = sleep
         self._date: datetime | None = None
         self.calls: list[Call] = []
@@ -238,13 +240,13 @@ class TikTok:
     def _read(self, path: str, response: requests.Response, answer: type[T]) -> T:
         """Unwrap an answer. The code in the body counts before the HTTP status, as TikTok says."""
         try:
-            envelope = msgspec.json.decode(response.content, type=Envelope)
+            content = response.content.replace(self._token.encode(), b"***")  # nothing that TikTok says may quote it
+            envelope = msgspec.json.decode(content, type=Envelope)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise _http_error(path, response.status_code) from None
         self.calls.append(Call(path, envelope.code, envelope.request_id))
         if envelope.code != 0:
-            message = envelope.message.replace(self._token, "***")
-            raise refusal(path, envelope.code, message, envelope.request_id)
+            raise refusal(path, envelope.code, envelope.message or "no message", envelope.request_id)
         try:
             return msgspec.json.decode(envelope.data, type=answer)
         except msgspec.DecodeError:
@@ -252,6 +254,8 @@ class TikTok:
 
 
 def _http_error(path: str, status: int) -> TikTokError:
+    if status in {408, 429}:
+        return Unreachable(path, f"HTTP status {status}")
     if 300 <= status < 500:  # noqa: PLR2004 - redirects and client errors: whoever answered did nothing
         return NotTikTok(path, f"HTTP status {status}, which is no answer of TikTok's API")
     return NoAnswer(path, f"HTTP status {status} and no JSON answer")

@@ -36,6 +36,7 @@ class TikTokError(Exception):
         advice: str | None = None,
     ) -> None:
         where = f"{path} (code {code}, request {request_id or 'unknown'})" if code is not None else path
+        message = " ".join(message.split())
         super().__init__(f"{self.happened} {where}: {message.rstrip('.')}. {advice or self.advice}")
         self.path = path
         self.message = message

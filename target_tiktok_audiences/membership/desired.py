@@ -1,0 +1,172 @@
+"""Who should be in the audience: what a run's streams brought, and what that makes of the ledger's *desired*.
+
+These are the ledger's own functions on its database; nobody else calls them. Everything is done on whole sets: rows
+are compared, and only those that differ are written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from duckdb import DuckDBPyConnection
+
+    from target_tiktok_audiences.membership.staging import Part
+
+NO_DIGEST = "-"
+"""In a staged line: the record's key is spoken of, and it has no identifier now."""
+
+_READ = "read_csv(?, header = false, auto_detect = false, delim = ',', columns = {})"
+
+
+class Binding(msgspec.Struct, frozen=True):
+    """What ties a stream to its part of an audience: a change of any of it would mix two kinds of rows."""
+
+    stream: str
+    field: str
+    apply_hashing: bool
+    default_country: str | None
+    load_method: str
+    keys: tuple[str, ...] = ()
+    """The stream's key properties, where the load method needs them."""
+
+
+@dataclass(frozen=True)
+class PartChange:
+    """What a revision makes of one part, or of all together, in distinct digests."""
+
+    stream: str
+    load_method: str
+    before: int | None
+    """None where the ledger had nothing to compare with."""
+    after: int
+    gone: int
+
+
+def bound(database: DuckDBPyConnection) -> dict[int, Binding]:
+    """Give the parts by their number."""
+    rows = database.execute("SELECT id, binding FROM part ORDER BY id").fetchall()
+    return {number: msgspec.json.decode(binding, type=Binding) for number, binding in rows}
+
+
+def stage(database: DuckDBPyConnection, parts: Sequence[Part]) -> None:
+    """Read what the streams brought, and count it into their books. Raises `BooksDoNotBalance`."""
+    database.execute("CREATE OR REPLACE TEMP TABLE staged (part INTEGER, key VARCHAR, digest BLOB)")
+    database.execute("CREATE OR REPLACE TEMP TABLE staged_gone (part INTEGER, key VARCHAR)")
+    for number, part in enumerate(parts):
+        part.close()
+        if part.binding.keys:
+            _stage_by_key(database, number, part)
+        else:
+            _stage(database, number, part)
+        part.path.unlink()
+        part.books.check()
+
+
+def _stage(database: DuckDBPyConnection, number: int, part: Part) -> None:
+    columns = {"digest": "VARCHAR"}
+    database.execute(
+        "CREATE OR REPLACE TEMP TABLE line AS SELECT unhex(digest) AS digest, count(*) AS times"
+        f" FROM {_READ.format(columns)} GROUP BY digest",
+        [str(part.path)],
+    )
+    database.execute("INSERT INTO staged SELECT ?, '', digest FROM line", [number])
+    part.books.accepted, part.books.duplicate = _one(
+        database, "SELECT count(*), coalesce(sum(times - 1), 0)::BIGINT FROM line"
+    )
+
+
+def _stage_by_key(database: DuckDBPyConnection, number: int, part: Part) -> None:
+    """Keep the last word for each key."""
+    columns = {"digest": "VARCHAR", "key": "VARCHAR", "turn": "BIGINT"}
+    database.execute(f"CREATE OR REPLACE TEMP TABLE line AS SELECT * FROM {_READ.format(columns)}", [str(part.path)])
+    database.execute("CREATE OR REPLACE TEMP TABLE last AS SELECT key, max(turn) AS turn FROM line GROUP BY key")
+    final = "FROM line SEMI JOIN last USING (key, turn)"
+    database.execute(f"INSERT INTO staged SELECT ?, key, unhex(digest) {final} WHERE digest <> '{NO_DIGEST}'", [number])
+    database.execute(f"INSERT INTO staged_gone SELECT ?, key {final} WHERE digest = '{NO_DIGEST}'", [number])
+    (part.books.superseded,) = _one(
+        database, f"SELECT count(*) FROM line ANTI JOIN last USING (key, turn) WHERE digest <> '{NO_DIGEST}'"
+    )
+    part.books.accepted, part.books.duplicate = _one(
+        database,
+        "SELECT count(*), coalesce(sum(times - 1), 0)::BIGINT"
+        " FROM (SELECT count(*) AS times FROM staged WHERE part = ? GROUP BY digest)",
+        [number],
+    )
+
+
+def revise(database: DuckDBPyConnection, bindings: Sequence[Binding], now: datetime) -> list[PartChange]:
+    """Make *desired* what the staged streams say; digests that left a part are in the temporary table `removed`.
+
+    An `overwrite` replaces whatever its stream was bound to before.
+    """
+    database.execute("CREATE OR REPLACE TEMP TABLE removed (part INTEGER, digest BLOB)")
+    for binding in bindings:
+        if binding.load_method == "overwrite":
+            _drop_stale(database, binding.stream, {b.field for b in bindings if b.stream == binding.stream})
+    return [_revise(database, number, binding, now) for number, binding in enumerate(bindings)]
+
+
+def _revise(database: DuckDBPyConnection, staged: int, binding: Binding, now: datetime) -> PartChange:
+    parts = bound(database)
+    known = [n for n, b in parts.items() if (b.stream, b.field) == (binding.stream, binding.field)]
+    number = known[0] if known else max(parts, default=0) + 1
+    before = _one(database, "SELECT rows FROM part WHERE id = ?", [number])[0] if known else None
+    theirs = f"(SELECT key, digest FROM desired WHERE part = {number})"
+    ours = f"(SELECT key, digest FROM staged WHERE part = {staged})"
+    leaves = f"FROM {theirs} ANTI JOIN {ours} USING (key, digest)"
+    if binding.load_method == "upsert":
+        spoken = (
+            f"(SELECT key FROM staged WHERE part = {staged} UNION SELECT key FROM staged_gone WHERE part = {staged})"
+        )
+        leaves += f" SEMI JOIN {spoken} USING (key)"
+    if binding.load_method == "append-only":
+        leaves += " WHERE false"
+    database.execute(f"CREATE OR REPLACE TEMP TABLE leave AS SELECT key, digest {leaves}")
+    database.execute(
+        f"CREATE OR REPLACE TEMP TABLE enter AS SELECT key, digest FROM {ours} ANTI JOIN {theirs} USING (key, digest)"
+    )
+    database.execute(
+        "DELETE FROM desired USING leave WHERE part = ? AND desired.key = leave.key AND desired.digest = leave.digest",
+        [number],
+    )
+    database.execute("INSERT INTO desired SELECT ?, key, digest FROM enter", [number])
+    database.execute("INSERT INTO removed SELECT ?, digest FROM leave", [number])
+    remain = f"(SELECT DISTINCT digest FROM desired WHERE part = {number})"
+    (after,) = _one(database, f"SELECT count(*) FROM {remain}")
+    (gone,) = _one(
+        database,
+        f"SELECT count(*) FROM (SELECT DISTINCT digest FROM removed WHERE part = {number}) ANTI JOIN {remain}"
+        " USING (digest)",
+    )
+    database.execute("DELETE FROM part WHERE id = ?", [number])
+    encoded = msgspec.json.encode(binding).decode()
+    database.execute("INSERT INTO part VALUES (?, ?, ?, ?)", [number, encoded, after, now.isoformat()])
+    return PartChange(binding.stream, binding.load_method, before, after, gone)
+
+
+def _drop_stale(database: DuckDBPyConnection, stream: str, fields: set[str]) -> None:
+    """Drop the parts that a stream had through columns that feed nothing any more."""
+    for number, binding in bound(database).items():
+        if binding.stream == stream and binding.field not in fields:
+            database.execute("INSERT INTO removed SELECT part, digest FROM desired WHERE part = ?", [number])
+            drop(database, number)
+
+
+def drop(database: DuckDBPyConnection, number: int) -> int:
+    """Drop a part, and give the number of its rows."""
+    (rows,) = _one(database, "SELECT count(*) FROM desired WHERE part = ?", [number])
+    database.execute("DELETE FROM desired WHERE part = ?", [number])
+    database.execute("DELETE FROM part WHERE id = ?", [number])
+    return rows
+
+
+def _one(database: DuckDBPyConnection, query: str, parameters: list[object] | None = None) -> tuple[int, ...]:
+    row: tuple[int, ...] = database.execute(query, parameters or []).fetchone() or ()
+    return row

@@ -1,0 +1,181 @@
+"""The folder of all ledgers: finds the one of an audience, however that is named, and lets one run at a time have it.
+
+Beside each ledger lies a card: a small JSON file that says whose it is, so that it is found without being opened.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from target_tiktok_audiences.membership.ledger import Ledger
+from target_tiktok_audiences.membership.problem import Problem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class LedgerBusy(Problem):
+    """Another run has the audience's ledger."""
+
+
+class Card(msgspec.Struct):
+    """Whose a ledger is."""
+
+    api_host: str
+    advertiser_id: str
+    contract: str
+    name: str
+    """The audience's name, as the feeds had it last."""
+    audience_id: str | None = None
+    pinned: bool = False
+    """Whether `audience_id` was set by the user."""
+    streams: tuple[str, ...] = ()
+    load_method: str = ""
+    retention_in_days: int | None = None
+    owed: bool = False
+    """Whether something waits to be sent."""
+
+    def is_of(self, other: Card) -> bool:
+        """Tell whether two cards are of one audience: by its id where both know it, else by its name."""
+        if (self.api_host, self.advertiser_id, self.contract) != (other.api_host, other.advertiser_id, other.contract):
+            return False
+        if self.audience_id and other.audience_id:
+            return self.audience_id == other.audience_id
+        return self.name == other.name
+
+
+class LedgerFolder:
+    """All ledgers of one `ledger_path`; without a path, ledgers are kept in memory and forgotten.
+
+    In a dry run ledgers are copied to the folder for what is temporary, and never touched.
+    """
+
+    def __init__(self, path: Path | None, temporary: Path, *, dry_run: bool = False) -> None:
+        self._path = path
+        self._temporary = temporary
+        self._dry_run = dry_run
+        if path and not dry_run:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @property
+    def lasts(self) -> bool:
+        """Whether ledgers are kept at all."""
+        return self._path is not None
+
+    def cards(self) -> list[tuple[Path, Card]]:
+        """Give every ledger's card; one that cannot be read belongs to nobody."""
+        found = []
+        for path in sorted(self._path.glob("*.json")) if self._path else []:
+            try:
+                found.append((path, msgspec.json.decode(path.read_bytes(), type=Card)))
+            except (msgspec.DecodeError, OSError):  # noqa: PERF203 - a few files
+                continue
+        return found
+
+    def open(self, wanted: Card) -> OpenLedger:
+        """Open the ledger of an audience, or begin one. Raises `LedgerBusy` and `LedgerTooNew`."""
+        locks = Locks(self._path if self._path and self._path.is_dir() else None)
+        try:
+            locks.take(wanted, wanted.audience_id)
+            path, card = next(
+                ((p, c) for p, c in self.cards() if c.is_of(wanted)), (self._new_path(wanted), replace(wanted))
+            )
+            locks.take(card, card.audience_id)
+            return OpenLedger(card, path, locks, self._temporary, save=not self._dry_run)
+        except BaseException:
+            locks.release()
+            raise
+
+    def _new_path(self, card: Card) -> Path | None:
+        if self._path is None:
+            return None
+        words = re.sub(r"[^A-Za-z0-9]+", "-", card.name).strip("-")[:40]
+        return self._path / f"{card.advertiser_id}-{words}-{_fingerprint(card, card.audience_id)}.json"
+
+
+class OpenLedger:
+    """A ledger with its card, locked until it is closed."""
+
+    def __init__(self, card: Card, path: Path | None, locks: Locks, temporary: Path, *, save: bool) -> None:
+        self.card = card
+        self._path = path
+        self._locks = locks
+        self._temporary = temporary
+        self._save = save
+        self._database = path.with_suffix(".duckdb") if path else None
+        if self._database and not save:
+            self._database = _copy(self._database, temporary)
+        self.ledger = Ledger(self._database, temporary / "spill")
+
+    def found(self, audience_id: str) -> None:
+        """Note the audience's id, and lock it by that too. Raises `LedgerBusy`."""
+        self._locks.take(self.card, audience_id)
+        self.card.audience_id = audience_id
+
+    def begin_anew(self) -> None:
+        """Put an empty ledger in the place of one that STATE does not know; the old file stays beside it."""
+        self.ledger.close()
+        if self._database:
+            self._database.replace(self._database.with_suffix(".gone"))
+        self.ledger = Ledger(self._database, self._temporary / "spill")
+
+    def close(self) -> None:
+        """Close the ledger, save the card, and let others in."""
+        self.ledger.close()
+        if self._save and self._path:
+            partial = self._path.with_suffix(".partial")
+            partial.write_bytes(msgspec.json.format(msgspec.json.encode(self.card)))
+            partial.replace(self._path)
+        self._locks.release()
+
+
+class Locks:
+    """The locks of one audience: by its name and by its id, for two runs may know it by either."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._held: dict[str, int] = {}
+
+    def take(self, card: Card, audience_id: str | None) -> None:
+        """Lock the audience's name, and its id where that is known. Raises `LedgerBusy`."""
+        for fingerprint in {_fingerprint(card, None), _fingerprint(card, audience_id)}:
+            if self._folder is None or fingerprint in self._held:
+                continue
+            descriptor = os.open(self._folder / f".{fingerprint}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(descriptor)
+                raise LedgerBusy(
+                    f'Audience "{card.name}" of advertiser {card.advertiser_id} is being filled already: by another run'
+                    " (run again when it has ended), or by a feed of this one under its id (set `audience_id` in both)."
+                ) from None
+            self._held[fingerprint] = descriptor
+
+    def release(self) -> None:
+        """Let others in."""
+        for descriptor in self._held.values():
+            os.close(descriptor)
+        self._held.clear()
+
+
+def _fingerprint(card: Card, audience_id: str | None) -> str:
+    what = f"#{audience_id}" if audience_id else card.name
+    identity = f"{card.api_host}\x00{card.advertiser_id}\x00{card.contract}\x00{what}"
+    return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def _copy(database: Path, folder: Path) -> Path:
+    """Copy a ledger's files, if it is there, to where they may be changed."""
+    for file in (database, database.with_suffix(".duckdb.wal")):
+        if file.exists():
+            shutil.copy(file, folder / file.name)
+    return folder / database.name

@@ -1,0 +1,88 @@
+"""What must not happen to an audience in silence: too many people gone, or two kinds of rows mixed. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from target_tiktok_audiences.membership.problem import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from target_tiktok_audiences.membership.desired import Binding
+    from target_tiktok_audiences.membership.ledger import Revision
+
+NO_LIMIT = 100
+_OVERRIDE = "If that is right, run once with TARGET_TIKTOK_AUDIENCES_MAX_REMOVAL_PERCENT=100."
+
+
+class TooManyWouldGo(Problem):
+    """The blast radius: nothing was committed and nothing sent."""
+
+
+class BindingChanged(Problem):
+    """A stream that is no longer what its part was made from."""
+
+
+def check_blast_radius(revision: Revision, limit: int, reference: Mapping[str, int] | None, *, replaces: bool) -> None:
+    """Raise `TooManyWouldGo` if more than `limit` per cent of a part, or of all, would go.
+
+    A dead tap cannot be told from a finished one, so this is what a truncated stream can do at most. Where the ledger
+    has nothing to compare with, `reference` has the counts that STATE remembers, by stream and in all (""); without
+    those, an audience whose members would be replaced (`replaces`) needs the override.
+    """
+    if limit >= NO_LIMIT:
+        return
+    compared = False
+    for change in (*revision.parts, revision.total):
+        name = "" if change is revision.total else change.stream
+        before = change.before if change.before is not None else (reference or {}).get(name)
+        if before is None:
+            continue
+        compared = True
+        gone = change.gone if change.before is not None else max(before - change.after, 0)
+        if before and change.load_method == "overwrite" and change.after == 0:
+            raise TooManyWouldGo(
+                f"Stream {change.stream} came empty, and had {before:,} people. Nothing was sent. {_OVERRIDE}"
+            )
+        if gone * 100 > before * limit:
+            raise TooManyWouldGo(
+                f"{gone:,} of {before:,} people of {change.stream} would go, more than the {limit} % of"
+                f" `max_removal_percent`. Nothing was sent. Was the stream cut short? {_OVERRIDE}"
+            )
+    if replaces and not compared:
+        raise TooManyWouldGo(
+            f"All members would be replaced by {revision.total.after:,} people, and there is neither a ledger nor a"
+            f" state to compare that with. Nothing was sent. {_OVERRIDE}"
+        )
+
+
+def check_binding(bound: Sequence[Binding], wanted: Binding, fields: set[str]) -> None:
+    """Raise `BindingChanged` if a stream's settings differ from what its part was made with.
+
+    `fields` are all columns that the stream feeds the audience from. An `overwrite` replaces the part, so it may change
+    anything; what it leaves behind has keys, so any method may go on from it.
+    """
+    if wanted.load_method == "overwrite":
+        return
+    ours = [binding for binding in bound if binding.stream == wanted.stream]
+    same = next((binding for binding in ours if binding.field == wanted.field), None)
+    if same is None:
+        gone = sorted({binding.field for binding in ours} - fields)
+        changes = [f"`identifier_field` from {gone[0]} to {wanted.field}"] if gone else []
+    else:
+        changes = [
+            f"`{setting}` from {getattr(same, setting)} to {getattr(wanted, setting)}"
+            for setting in ("apply_hashing", "default_country")
+            if getattr(same, setting) != getattr(wanted, setting)
+        ]
+        if same.load_method not in {wanted.load_method, "overwrite"}:
+            changes.append(f"`load_method` from {same.load_method} to {wanted.load_method}")
+        elif wanted.load_method == "upsert" and same.keys != wanted.keys:
+            changes.append(f"the key from {', '.join(same.keys) or 'none'} to {', '.join(wanted.keys)}")
+    if changes:
+        raise BindingChanged(
+            f"Stream {wanted.stream} has changed {' and '.join(changes)}: what it added before could no longer be told"
+            " from what it adds now. Set it back; or rebuild: run once with `load_method: overwrite` and the whole"
+            " table (`--full-refresh`), then go on with any method."
+        )

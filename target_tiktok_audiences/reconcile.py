@@ -1,0 +1,304 @@
+"""One audience's way through a run: resolve, confirm, guard, commit what is desired, plan, deliver, report.
+
+Whatever stops it on the way, the ledger holds the truth so far, and the next run goes on from there.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from target_tiktok_audiences.delivery import CreationLost, Delivery, deliver
+from target_tiktok_audiences.membership import (
+    BYTES_PER_LINE,
+    Do,
+    Limits,
+    Past,
+    Problem,
+    Status,
+    check_binding,
+    check_blast_radius,
+    hold_for_processing,
+    make_plan,
+    wrong_mapping,
+)
+from target_tiktok_audiences.resolve import Known, find_by_name, resolve
+from target_tiktok_audiences.state import RememberedAudience
+from target_tiktok_audiences.tiktok import NotEditable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from target_tiktok_audiences.membership import Counts, OpenLedger, Part, Plan
+    from target_tiktok_audiences.report import AudienceReport
+    from target_tiktok_audiences.resolve import Resolved
+    from target_tiktok_audiences.tiktok import TikTok
+
+FAILURES_IN_A_ROW = 3
+"""From then on a run still sends, and fails: somebody should look."""
+
+
+class LedgerGone(Problem):
+    """The ledger that STATE speaks of is not there, and it held what nobody else knows."""
+
+
+@dataclass
+class AudienceRun:
+    """One audience of this run: its ledger, and what the streams brought for it."""
+
+    opened: OpenLedger
+    load_method: str
+    max_removal_percent: int
+    report: AudienceReport
+    remembered: RememberedAudience | None = None
+    """What STATE says of it; brought up to date at the end."""
+    parts: list[Part] = field(default_factory=list)
+    settled: bool = False
+    """Whether all that was received is with TikTok, or safe in a ledger that has proved to last."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run shares between its audiences."""
+
+    tiktok: TikTok
+    limits: Limits
+    folder: Path
+    lasts: bool
+    """Whether ledgers are kept."""
+    dry_run: bool
+
+
+def reconcile(audience: AudienceRun, around: Surroundings) -> None:
+    """Bring one audience up to date. Raises `Problem`, `TikTokError` and `OSError`; the report says how far it came."""
+    report, opened, tiktok = audience.report, audience.opened, around.tiktok
+    with _timed(report, "stage"):
+        opened.ledger.stage(audience.parts)
+    durable = _is_durable(audience, around)
+    with _timed(report, "resolve"):
+        found = resolve(tiktok, opened.card, _known(audience))
+        _describe(report, found)
+        _check_gone(audience, found, durable=durable)
+    with _timed(report, "confirm"):
+        _confirm(audience, found, tiktok.now)
+    plan = wrong_mapping(report.books, around.limits, new=found.audience_id is None)
+    if plan:
+        report.plan, report.reason, report.message = plan.do.value, plan.reason, plan.message
+        return
+    with _timed(report, "commit"):
+        _commit_desired(audience, found, around)
+    try:
+        with _timed(report, "plan"):
+            if _state_proves_delivered(audience, found):
+                opened.ledger.take_as_delivered()
+            counts = opened.ledger.counts()
+            past = _past(audience, tiktok.now)
+            plan = make_plan(audience.load_method, counts, found.standing, past, around.limits)
+        report.delivered_before = counts.delivered
+        report.plan, report.reason, report.message = plan.do.value, plan.reason, plan.message
+        with _timed(report, "deliver"):
+            _carry_out(plan, counts, audience, found, around)
+    finally:
+        _close_books(audience, found, tiktok.now, durable=durable)
+
+
+def _known(audience: AudienceRun) -> Known:
+    facts, remembered = audience.opened.ledger.facts, audience.remembered
+    if facts.audience_id:
+        return Known(facts.audience_id, facts.origin, facts.changed_at, facts.creating_since)
+    if remembered and remembered.audience_id:
+        return Known(remembered.audience_id, remembered.origin, remembered.changed_at, facts.creating_since)
+    return Known(creating_since=facts.creating_since)
+
+
+def _is_durable(audience: AudienceRun, around: Surroundings) -> bool:
+    """Tell whether the ledger has proved to last: STATE names it, and a commit that it has.
+
+    If STATE names another, or a later commit, that ledger is gone; the one in its place is read by nobody.
+    """
+    remembered, facts = audience.remembered, audience.opened.ledger.facts
+    if remembered is None or remembered.ledger is None:
+        return False
+    if around.lasts and facts.ledger_id == remembered.ledger and facts.commit >= remembered.commit:
+        return True
+    if facts.commit:
+        audience.opened.begin_anew()
+        audience.opened.ledger.stage(audience.parts)
+    return False
+
+
+def _check_gone(audience: AudienceRun, found: Resolved, *, durable: bool) -> None:
+    """Stop where the ledger is gone and knew what nobody else does. Raises `LedgerGone`."""
+    remembered = audience.remembered
+    if durable or remembered is None or remembered.ledger is None:
+        return
+    if remembered.held:
+        raise LedgerGone(f"Its ledger is gone, and with it what waited to be sent. {_REBUILD}")
+    if found.error and found.error != remembered.error:
+        raise LedgerGone(
+            f"Its ledger is gone, and TikTok has failed a change since ({found.error.rstrip('.')}): nobody knows whose."
+            f" {_REBUILD}"
+        )
+
+
+_REBUILD = (
+    "Rebuild it: set `audience_id`, and run once with `load_method: overwrite`, `max_removal_percent: 100` and the"
+    " whole table (`--full-refresh`); then go on with any method. Keep `ledger_path` between runs."
+)
+
+
+def _confirm(audience: AudienceRun, found: Resolved, now: datetime) -> None:
+    """Tie the ledger to the audience, and take notice of what has become of the changes in flight."""
+    ledger = audience.opened.ledger
+    if found.audience_id is None:
+        ledger.start_again()
+        return
+    audience.opened.found(found.audience_id)
+    ledger.belongs_to(found.audience_id, found.origin)
+    if ledger.confirm(found.error, now, ready=found.standing.status is Status.READY):
+        audience.report.warning = (
+            f"TikTok has failed an earlier change: {(found.error or '').rstrip('.')}. What it was to do is sent again."
+        )
+
+
+def _commit_desired(audience: AudienceRun, found: Resolved, around: Surroundings) -> None:
+    """Guard, and commit who should be in the audience; from here on the ledger holds what the streams brought."""
+    ledger, remembered = audience.opened.ledger, audience.remembered
+    bindings = [part.binding for part in audience.parts]
+    bound = [binding for binding, _, _ in ledger.parts()]
+    for binding in bindings:
+        check_binding(bound, binding, {other.field for other in bindings if other.stream == binding.stream})
+    reference = {**remembered.parts, "": remembered.desired} if remembered and remembered.parts else None
+    replaces = (
+        audience.load_method == "overwrite"
+        and found.audience_id is not None
+        and found.standing.ours
+        and not ledger.facts.delivered_known
+    )
+    if bindings:
+        with ledger.revision(bindings, around.tiktok.now) as revision:
+            check_blast_radius(revision, audience.max_removal_percent, reference, replaces=replaces)
+
+
+def _state_proves_delivered(audience: AudienceRun, found: Resolved) -> bool:
+    """Tell whether STATE's digest says that the audience holds exactly what is desired, though no ledger says so."""
+    ledger, remembered = audience.opened.ledger, audience.remembered
+    return (
+        remembered is not None
+        and remembered.digest is not None
+        and remembered.audience_id == found.audience_id
+        and found.standing.status in {Status.READY, Status.PROCESSING}
+        and not ledger.facts.delivered_known
+        and remembered.digest == ledger.set_digest()
+    )
+
+
+def _past(audience: AudienceRun, now: datetime) -> Past:
+    facts, remembered = audience.opened.ledger.facts, audience.remembered
+    came: Mapping[str, object] = {part.binding.stream: part for part in audience.parts}
+    return Past(
+        delivered_known=facts.delivered_known,
+        all_parts_came=remembered is None or remembered.parts.keys() <= came.keys(),
+        last_action=facts.last_action,
+        creating_for=now - facts.creating_since if facts.creating_since else None,
+        held_for=now - facts.held_since if facts.held_since else None,
+    )
+
+
+def _carry_out(plan: Plan, counts: Counts, audience: AudienceRun, found: Resolved, around: Surroundings) -> None:
+    report, opened = audience.report, audience.opened
+    if plan.do is Do.FAIL:
+        return
+    if plan.do is Do.HOLD:
+        report.outcome = "failed" if plan.overdue else "held"
+        return
+    if plan.do is Do.NOTHING:
+        report.outcome = "ok"
+        return
+    if around.dry_run:
+        report.outcome = "planned"
+        report.message = f"Would send {plan.rows:,} identifiers in {plan.files} files."
+        return
+    try:
+        delivery = deliver(plan, found.audience_id, opened, around.folder, around.tiktok)
+    except NotEditable as refused:
+        held = hold_for_processing(_past(audience, around.tiktok.now).held_for)
+        report.plan, report.reason, report.message = held.do.value, held.reason, f"{refused} {held.message}"
+        report.outcome = "failed" if held.overdue else "held"
+        return
+    except CreationLost as lost:
+        delivery = _look_for_creation(lost, opened, around.tiktok)
+    report.outcome, report.audience_id = "ok", delivery.audience_id
+    report.sent, report.files, report.bytes = delivery.rows, delivery.files, delivery.rows * BYTES_PER_LINE
+    report.added = 0 if plan.do is Do.REMOVE else counts.adds
+    report.removed = counts.removals if plan.do in {Do.REMOVE, Do.REPLACE} else 0
+    opened.found(delivery.audience_id)
+    opened.ledger.belongs_to(delivery.audience_id, found.origin)
+
+
+def _look_for_creation(lost: CreationLost, opened: OpenLedger, tiktok: TikTok) -> Delivery:
+    """Look for an audience whose creation was not answered: none had its name a moment ago, so a new one is ours."""
+    ledger, card = opened.ledger, opened.card
+    made = find_by_name(tiktok, card.advertiser_id, card.name)
+    since = ledger.facts.creating_since
+    if made is None or made.created_at is None or since is None or made.created_at < since:
+        ledger.lost(lost.change)
+        raise lost
+    ledger.accepted(lost.change, Do.CREATE.value, made.audience_id, tiktok.now)
+    return Delivery(made.audience_id, lost.rows, lost.files)
+
+
+def _close_books(audience: AudienceRun, found: Resolved, now: datetime, *, durable: bool) -> None:
+    """Count what was done and what waits, and make the audience's new entry for STATE."""
+    report, ledger = audience.report, audience.opened.ledger
+    counts = ledger.counts()
+    waiting = counts.adds + counts.removals
+    ledger.hold((ledger.facts.held_since or now) if waiting else None)
+    facts, parts = ledger.facts, ledger.parts()
+    report.desired, report.delivered, report.waiting = counts.desired, counts.delivered, waiting
+    report.in_flight = len(ledger.in_flight())
+    report.held_since = facts.held_since.isoformat() if facts.held_since else None
+    report.parts = [
+        {"stream": b.stream, "field": b.field, "people": rows, "seen_at": at.isoformat()} for b, rows, at in parts
+    ]
+    if facts.failures >= FAILURES_IN_A_ROW and report.outcome == "ok":
+        report.outcome = "failed"
+        report.message = f"TikTok has failed {facts.failures} changes in a row after accepting them; ask its support."
+    audience.settled = durable or (not waiting and facts.audience_id is not None)
+    card = audience.opened.card
+    card.streams, card.load_method = tuple(b.stream for b, _, _ in parts), audience.load_method
+    card.owed = bool(waiting or report.in_flight)
+    people: dict[str, int] = {}
+    for binding, rows, _ in parts:
+        people[binding.stream] = people.get(binding.stream, 0) + rows
+    audience.remembered = RememberedAudience(
+        audience_id=facts.audience_id,
+        origin=found.origin if facts.audience_id else None,
+        ledger=facts.ledger_id,
+        commit=facts.commit,
+        parts=people,
+        desired=counts.desired,
+        digest=None if waiting or counts.unsure or not facts.audience_id else ledger.set_digest(),
+        changed_at=facts.changed_at or (audience.remembered.changed_at if audience.remembered else None),
+        error=facts.error,
+        held=bool(waiting),
+    )
+
+
+def _describe(report: AudienceReport, found: Resolved) -> None:
+    report.audience_id, report.origin, report.status = found.audience_id, found.origin, found.standing.status.value
+    report.cover_num = found.standing.size if found.audience_id else None
+    report.expires_at = found.expires_at.isoformat() if found.expires_at else None
+
+
+@contextmanager
+def _timed(report: AudienceReport, stage: str) -> Iterator[None]:
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        report.seconds[stage] = round(time.monotonic() - started, 3)
