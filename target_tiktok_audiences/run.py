@@ -231,6 +231,7 @@ class Run:
         report, calls_before = audience.report, len(self._tiktok.calls)
         audience.remembered = self.remembered.get(key)
         try:
+            self._check_moved(key, audience)
             reconcile(audience, around)
         except (OSError, Problem, TikTokError) as error:
             report.outcome, report.message = "failed", str(error)
@@ -244,6 +245,25 @@ class Run:
             self.remembered[key] = audience.remembered
         audience.opened.ledger.journal(report.as_dict(), self._tiktok.now)
         report.log()
+
+    def _check_moved(self, key: str, audience: AudienceRun) -> None:
+        """Raise `FeedConflict` if a stream left another audience for this one: its people would stay there for ever.
+
+        STATE says what the stream filled before, and that audience's card that it was not forgotten since.
+        """
+        known = {bound.stream for bound, _, _ in audience.opened.ledger.parts()}
+        cards = {_key(card): card for _, card in self._ledgers.cards()}
+        for stream in {part.binding.stream for part in audience.parts} - known:
+            for left, remembered in self.remembered.items():
+                fed = left in self._audiences and any(p.binding.stream == stream for p in self._audiences[left].parts)
+                if left == key or fed or stream not in remembered.parts or left not in cards:
+                    continue
+                if stream in cards[left].streams:
+                    raise FeedConflict(
+                        f'Stream {stream} filled audience "{cards[left].name}" (advertiser {cards[left].advertiser_id})'
+                        f" until now, and its people would stay there. Set it back; or let them leave first: `forget"
+                        f' {stream} --audience "{cards[left].name}"`.'
+                    )
 
     @property
     def settled(self) -> bool:

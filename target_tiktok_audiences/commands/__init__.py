@@ -8,6 +8,7 @@ import click
 
 from target_tiktok_audiences.commands.contracts import contracts
 from target_tiktok_audiences.commands.emulator import emulator
+from target_tiktok_audiences.commands.forget import forget
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
 
@@ -20,7 +21,7 @@ def main() -> None:
         params=singer.params,
         callback=_run_target,
         invoke_without_command=True,
-        commands=[contracts, emulator],
+        commands=[contracts, emulator, forget],
     )(prog_name=singer.name)
 
 

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.membership.ledger import Revision
 
 NO_LIMIT = 100
-_OVERRIDE = "If that is right, run once with TARGET_TIKTOK_AUDIENCES_MAX_REMOVAL_PERCENT=100."
+_OVERRIDE = (
+    "If that is right, run once with `max_removal_percent: 100` (TARGET_TIKTOK_AUDIENCES_MAX_REMOVAL_PERCENT=100"
+    " meltano run ...)."
+)
 
 
 class TooManyWouldGo(Problem):

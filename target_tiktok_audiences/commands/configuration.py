@@ -1,0 +1,49 @@
+"""The configuration of a subcommand: the same `--config` as the target's."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.plugin_base import JSONSchemaValidator
+
+from target_tiktok_audiences import config_errors
+from target_tiktok_audiences.settings import Settings
+from target_tiktok_audiences.target import TargetTikTokAudiences
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_VARIABLES = "TARGET_TIKTOK_AUDIENCES_"
+
+
+def config_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the option `--config`; it receives `settings`."""
+    return click.option(
+        "--config",
+        "settings",
+        multiple=True,
+        required=True,
+        callback=_read,
+        help="Configuration file, or ENV for environment variables; may be repeated.",
+    )(command)
+
+
+def _read(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> Settings:
+    found = TargetTikTokAudiences.cb_config(ctx, param, value)  # type: ignore[arg-type]
+    schema: dict[str, Any] = TargetTikTokAudiences.config_jsonschema
+    TargetTikTokAudiences.append_builtin_config(schema)
+    config = dict(found.config)
+    errors = []
+    if found.parse_env:
+        errors = config_errors.unreadable_variables(os.environ, _VARIABLES, schema)
+        config |= {} if errors else TargetTikTokAudiences._env_var_config  # noqa: SLF001
+    errors += config_errors.schema_errors(JSONSchemaValidator(schema), config)
+    try:
+        if not errors:
+            return Settings.from_config(config)
+    except ConfigValidationError as wrong:
+        errors = wrong.errors
+    raise click.BadParameter("; ".join(errors), ctx, param)

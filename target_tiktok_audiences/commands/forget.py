@@ -1,0 +1,63 @@
+"""`forget`: drop what a stream has put into ledgers."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from target_tiktok_audiences.commands.configuration import config_option
+from target_tiktok_audiences.membership import LedgerFolder, PrivateFolder, Problem, check_blast_radius
+
+if TYPE_CHECKING:
+    from target_tiktok_audiences.membership import Card
+    from target_tiktok_audiences.settings import Settings
+
+
+@click.command()
+@click.argument("stream")
+@click.option("--audience", help="Only in this audience, by name or id; else in every one that the stream has filled.")
+@config_option
+def forget(stream: str, audience: str | None, settings: Settings) -> None:
+    """Drop the part that STREAM has in its audiences, and what it is bound to.
+
+    Whom no other stream has brought leaves with the next run. No more than `max_removal_percent` may leave.
+    """
+    folder = PrivateFolder()
+    try:
+        ledgers = LedgerFolder(settings.ledger_path, folder.path)
+        known = [card for _, card in ledgers.cards() if _is_meant(card, stream, audience, settings)]
+        for card in known:
+            click.echo(_forget(ledgers, card, stream, settings))
+    except Problem as problem:
+        click.echo(f"Error: {problem}", err=True)
+        sys.exit(1)
+    finally:
+        folder.close()
+    if not known:
+        click.echo(f"Error: no ledger in {settings.ledger_path or 'memory'} has a part of stream {stream}.", err=True)
+        sys.exit(1)
+
+
+def _is_meant(card: Card, stream: str, audience: str | None, settings: Settings) -> bool:
+    here = card.api_host == urlsplit(settings.api_url).netloc
+    return here and stream in card.streams and audience in {None, card.name, card.audience_id}
+
+
+def _forget(ledgers: LedgerFolder, card: Card, stream: str, settings: Settings) -> str:
+    limit = min(feed.max_removal_percent for feed in settings.feeds)
+    opened = ledgers.open(card)
+    try:
+        with opened.ledger.forgetting(stream) as revision:
+            check_blast_radius(revision, limit, None, replaces=False)
+        opened.card.streams = tuple(name for name in opened.card.streams if name != stream)
+        opened.card.owed = True
+    finally:
+        opened.close()
+    leave = revision.total.gone
+    return (
+        f'Stream {stream} is forgotten in audience "{card.name}" ({card.audience_id or "not created"}, advertiser'
+        f" {card.advertiser_id}): {leave:,} people leave with the next run, {revision.total.after:,} stay."
+    )
