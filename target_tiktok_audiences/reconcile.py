@@ -57,6 +57,8 @@ class AudienceRun:
     remembered: RememberedAudience | None = None
     """What STATE says of it; brought up to date at the end."""
     parts: list[Part] = field(default_factory=list)
+    durable: bool = False
+    """Whether the ledger has proved to last."""
     settled: bool = False
     """Whether all that was received is with TikTok, or safe in a ledger that has proved to last."""
 
@@ -68,9 +70,21 @@ class Surroundings:
     tiktok: TikTok
     limits: Limits
     folder: Path
-    lasts: bool
-    """Whether ledgers are kept."""
     dry_run: bool
+
+
+def prove(audience: AudienceRun, *, lasts: bool) -> None:
+    """Find out whether the ledger has proved to last: STATE names it, and a commit that it has.
+
+    If STATE names another, or a later commit, that ledger is gone; the one in its place is read by nobody. `lasts` says
+    whether ledgers are kept at all.
+    """
+    remembered, facts = audience.remembered, audience.opened.ledger.facts
+    if remembered is None or remembered.ledger is None:
+        return
+    audience.durable = lasts and facts.ledger_id == remembered.ledger and facts.commit >= remembered.commit
+    if not audience.durable and facts.commit:
+        audience.opened.begin_anew()
 
 
 def reconcile(audience: AudienceRun, around: Surroundings) -> None:
@@ -78,11 +92,10 @@ def reconcile(audience: AudienceRun, around: Surroundings) -> None:
     report, opened, tiktok = audience.report, audience.opened, around.tiktok
     with _timed(report, "stage"):
         opened.ledger.stage(audience.parts)
-    durable = _is_durable(audience, around)
     with _timed(report, "resolve"):
         found = resolve(tiktok, opened.card, _known(audience))
         _describe(report, found)
-        _check_gone(audience, found, durable=durable)
+        _check_gone(audience, found)
     with _timed(report, "confirm"):
         _confirm(audience, found, tiktok.now)
     plan = wrong_mapping(report.books, around.limits, new=found.audience_id is None)
@@ -103,7 +116,7 @@ def reconcile(audience: AudienceRun, around: Surroundings) -> None:
         with _timed(report, "deliver"):
             _carry_out(plan, counts, audience, found, around)
     finally:
-        _close_books(audience, found, tiktok.now, durable=durable)
+        _close_books(audience, found, tiktok.now)
 
 
 def _known(audience: AudienceRun) -> Known:
@@ -115,26 +128,10 @@ def _known(audience: AudienceRun) -> Known:
     return Known(creating_since=facts.creating_since)
 
 
-def _is_durable(audience: AudienceRun, around: Surroundings) -> bool:
-    """Tell whether the ledger has proved to last: STATE names it, and a commit that it has.
-
-    If STATE names another, or a later commit, that ledger is gone; the one in its place is read by nobody.
-    """
-    remembered, facts = audience.remembered, audience.opened.ledger.facts
-    if remembered is None or remembered.ledger is None:
-        return False
-    if around.lasts and facts.ledger_id == remembered.ledger and facts.commit >= remembered.commit:
-        return True
-    if facts.commit:
-        audience.opened.begin_anew()
-        audience.opened.ledger.stage(audience.parts)
-    return False
-
-
-def _check_gone(audience: AudienceRun, found: Resolved, *, durable: bool) -> None:
+def _check_gone(audience: AudienceRun, found: Resolved) -> None:
     """Stop where the ledger is gone and knew what nobody else does. Raises `LedgerGone`."""
     remembered = audience.remembered
-    if durable or remembered is None or remembered.ledger is None:
+    if audience.durable or remembered is None or remembered.ledger is None:
         return
     if remembered.held:
         raise LedgerGone(f"Its ledger is gone, and with it what waited to be sent. {_REBUILD}")
@@ -182,6 +179,7 @@ def _commit_desired(audience: AudienceRun, found: Resolved, around: Surroundings
     if bindings:
         with ledger.revision(bindings, around.tiktok.now) as revision:
             check_blast_radius(revision, audience.max_removal_percent, reference, replaces=replaces)
+        audience.opened.owe(tuple(bound.stream for bound, _, _ in ledger.parts()))
 
 
 def _state_proves_delivered(audience: AudienceRun, found: Resolved) -> bool:
@@ -252,7 +250,7 @@ def _look_for_creation(lost: CreationLost, opened: OpenLedger, tiktok: TikTok) -
     return Delivery(made.audience_id, lost.rows, lost.files)
 
 
-def _close_books(audience: AudienceRun, found: Resolved, now: datetime, *, durable: bool) -> None:
+def _close_books(audience: AudienceRun, found: Resolved, now: datetime) -> None:
     """Count what was done and what waits, and make the audience's new entry for STATE."""
     report, ledger = audience.report, audience.opened.ledger
     counts = ledger.counts()
@@ -268,7 +266,7 @@ def _close_books(audience: AudienceRun, found: Resolved, now: datetime, *, durab
     if facts.failures >= FAILURES_IN_A_ROW and report.outcome == "ok":
         report.outcome = "failed"
         report.message = f"TikTok has failed {facts.failures} changes in a row after accepting them; ask its support."
-    audience.settled = durable or (not waiting and facts.audience_id is not None)
+    audience.settled = audience.durable or (not waiting and facts.audience_id is not None)
     card = audience.opened.card
     card.streams, card.load_method = tuple(b.stream for b, _, _ in parts), audience.load_method
     card.owed = bool(waiting or report.in_flight)

@@ -23,7 +23,7 @@ from target_tiktok_audiences.membership import (
     PrivateFolder,
     Problem,
 )
-from target_tiktok_audiences.reconcile import AudienceRun, Surroundings, reconcile
+from target_tiktok_audiences.reconcile import AudienceRun, Surroundings, prove, reconcile
 from target_tiktok_audiences.report import AudienceReport, RejectsFile, RunReport
 from target_tiktok_audiences.tiktok import TikTokError
 
@@ -72,7 +72,7 @@ class Run:
         self._audiences: dict[str, AudienceRun] = {}
         self._feeds: dict[str, Feed] = {}
         self._parts: dict[tuple[str, Feed], Part] = {}
-        self._checked: set[str] = set()
+        self._bookmarks: dict[str, Mapping[str, Any]] = {}
         self._finished = False
 
     # While streams are read
@@ -106,32 +106,9 @@ class Run:
         self.report.unmatched.append(books)
         return books
 
-    def check_bookmark(self, stream: str, bookmark: Mapping[str, Any]) -> None:
-        """Raise `FeedConflict` if what the tap is about to send is not what the load method needs.
-
-        `bookmark` is what STATE said of the stream before its first record.
-        """
-        if stream in self._checked:
-            return
-        self._checked.add(stream)
-        partial = next((name for name in WHOLE_TABLE_NEEDED if bookmark.get(name) is not None), None)
-        for (name, feed), part in self._parts.items():
-            if name != stream or partial is None:
-                continue
-            if feed.load_method == "overwrite":
-                raise FeedConflict(
-                    f"Stream {stream} goes on from a bookmark ({partial}), and `load_method: overwrite` needs the whole"
-                    " table. Use the replication method FULL_TABLE or `--full-refresh`, or `load_method: upsert`."
-                )
-            if feed.load_method == "upsert" and not self._knows(part):
-                raise FeedConflict(
-                    f"Stream {stream} goes on from a bookmark ({partial}), and the ledger has nothing of it: whom it"
-                    " removes cannot be known. Run once with `--full-refresh`. Keep `ledger_path` between runs."
-                )
-
-    def _knows(self, part: Part) -> bool:
-        audience = next(audience for audience in self._audiences.values() if part in audience.parts)
-        return any(bound.stream == part.binding.stream for bound, _, _ in audience.opened.ledger.parts())
+    def begin(self, stream: str, bookmark: Mapping[str, Any]) -> None:
+        """Note what STATE said of a stream before its first record: whether the tap sends its table, or goes on."""
+        self._bookmarks.setdefault(stream, bookmark)
 
     def remember(self, audiences: Mapping[str, RememberedAudience]) -> None:
         """Take what a STATE says of audiences; what an earlier one said stays."""
@@ -198,13 +175,13 @@ class Run:
 
     def finish(self, bookmark_of: Callable[[str], Mapping[str, Any]]) -> None:
         """Bring every audience up to date, each by itself; raises `RunFailed` at the end if one failed."""
-        for stream, _ in list(self._parts):
-            self.check_bookmark(stream, bookmark_of(stream))
+        for stream, _ in self._parts:
+            self.begin(stream, bookmark_of(stream))
         self._open_owed()
         limits = Limits(
             self.settings.min_audience_size, self.settings.max_reject_percent, self.settings.batch_size_rows
         )
-        around = Surroundings(self._tiktok, limits, self._folder.path, self._ledgers.lasts, self.settings.dry_run)
+        around = Surroundings(self._tiktok, limits, self._folder.path, self.settings.dry_run)
         for key, audience in self._audiences.items():
             self._bring_up_to_date(key, audience, around)
         self._finished = True
@@ -231,6 +208,8 @@ class Run:
         report, calls_before = audience.report, len(self._tiktok.calls)
         audience.remembered = self.remembered.get(key)
         try:
+            prove(audience, lasts=self._ledgers.lasts)
+            self._check_bookmarks(audience)
             self._check_moved(key, audience)
             reconcile(audience, around)
         except (OSError, Problem, TikTokError) as error:
@@ -245,6 +224,23 @@ class Run:
             self.remembered[key] = audience.remembered
         audience.opened.ledger.journal(report.as_dict(), self._tiktok.now)
         report.log()
+
+    def _check_bookmarks(self, audience: AudienceRun) -> None:
+        """Raise `FeedConflict` if a stream goes on from a bookmark where its load method needs more than that."""
+        known = {bound.stream for bound, _, _ in audience.opened.ledger.parts()}
+        for stream in {part.binding.stream for part in audience.parts}:
+            bookmark = self._bookmarks.get(stream, {})
+            mark = next((name for name in WHOLE_TABLE_NEEDED if bookmark.get(name) is not None), None)
+            if mark and audience.load_method == "overwrite":
+                raise FeedConflict(
+                    f"Stream {stream} goes on from a bookmark ({mark}), and `load_method: overwrite` needs the whole"
+                    " table. Use the replication method FULL_TABLE or `--full-refresh`, or `load_method: upsert`."
+                )
+            if mark and audience.load_method == "upsert" and stream not in known:
+                raise FeedConflict(
+                    f"Stream {stream} goes on from a bookmark ({mark}), and the ledger has nothing of it: whom it"
+                    " removes cannot be known. Run once with `--full-refresh`. Keep `ledger_path` between runs."
+                )
 
     def _check_moved(self, key: str, audience: AudienceRun) -> None:
         """Raise `FeedConflict` if a stream left another audience for this one: its people would stay there for ever.

@@ -99,7 +99,7 @@ class StreamSink(RecordSink):
         """Stage the record's identifiers. One marked as deleted adds nobody, in any load method."""
         if not self._begun:
             self._begun = True
-            self._run.check_bookmark(self.stream_name, self._bookmark())
+            self._run.begin(self.stream_name, self._bookmark())
         for intake in self._intakes:
             books = intake.part.books
             books.read += 1

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from target_tiktok_audiences.membership.ledger import Ledger
+from target_tiktok_audiences.membership.ledger import Ledger, LedgerError
 from target_tiktok_audiences.membership.problem import Problem
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 class LedgerBusy(Problem):
     """Another run has the audience's ledger."""
+
+
+class LedgerUnreadable(Problem):
+    """A file that is no ledger, or cannot be read or written."""
 
 
 class Card(msgspec.Struct):
@@ -113,7 +117,7 @@ class OpenLedger:
         self._database = path.with_suffix(".duckdb") if path else None
         if self._database and not save:
             self._database = _copy(self._database, temporary)
-        self.ledger = Ledger(self._database, temporary / "spill")
+        self.ledger = self._open()
 
     def found(self, audience_id: str) -> None:
         """Note the audience's id, and lock it by that too. Raises `LedgerBusy`."""
@@ -125,16 +129,33 @@ class OpenLedger:
         self.ledger.close()
         if self._database:
             self._database.replace(self._database.with_suffix(".gone"))
-        self.ledger = Ledger(self._database, self._temporary / "spill")
+        self.ledger = self._open()
+
+    def _open(self) -> Ledger:
+        try:
+            return Ledger(self._database, self._temporary / "spill")
+        except LedgerError as error:
+            raise LedgerUnreadable(
+                f'The ledger of audience "{self.card.name}" cannot be opened: {str(error).splitlines()[0]} Restore'
+                f" {self._database} from a backup, or move it away and rebuild."
+            ) from None
+
+    def owe(self, streams: tuple[str, ...]) -> None:
+        """Note on the card, now, that something may wait: a later run delivers it even if this one is killed."""
+        self.card.streams, self.card.owed = streams, True
+        self._save_card()
 
     def close(self) -> None:
         """Close the ledger, save the card, and let others in."""
         self.ledger.close()
+        self._save_card()
+        self._locks.release()
+
+    def _save_card(self) -> None:
         if self._save and self._path:
             partial = self._path.with_suffix(".partial")
             partial.write_bytes(msgspec.json.format(msgspec.json.encode(self.card)))
             partial.replace(self._path)
-        self._locks.release()
 
 
 class Locks:
