@@ -258,7 +258,7 @@ def _close_books(audience: AudienceRun, found: Resolved, now: datetime) -> None:
     ledger.hold((ledger.facts.held_since or now) if waiting else None)
     facts, parts = ledger.facts, ledger.parts()
     report.desired, report.delivered, report.waiting = counts.desired, counts.delivered, waiting
-    report.in_flight = len(ledger.in_flight())
+    report.in_flight = ledger.in_flight()
     report.held_since = facts.held_since.isoformat() if facts.held_since else None
     report.parts = [
         {"stream": b.stream, "field": b.field, "people": rows, "seen_at": at.isoformat()} for b, rows, at in parts

@@ -1,10 +1,11 @@
 """Who belongs in an audience: the ledger, and the plan that brings TikTok in step with it. Knows no Singer, no HTTP."""
 
 from target_tiktok_audiences.membership.books import Books, BooksDoNotBalance, total
+from target_tiktok_audiences.membership.delivered import Counts
 from target_tiktok_audiences.membership.desired import Binding
 from target_tiktok_audiences.membership.folder import Card, LedgerBusy, LedgerFolder, OpenLedger
 from target_tiktok_audiences.membership.guard import check_binding, check_blast_radius
-from target_tiktok_audiences.membership.ledger import Counts, Ledger, LedgerError
+from target_tiktok_audiences.membership.ledger import Ledger, LedgerError
 from target_tiktok_audiences.membership.plan import (
     Do,
     Limits,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from target_tiktok_audiences.membership.query import one
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -77,7 +79,7 @@ def _stage(database: DuckDBPyConnection, number: int, part: Part) -> None:
         [str(part.path)],
     )
     database.execute("INSERT INTO staged SELECT ?, '', digest FROM line", [number])
-    part.books.accepted, part.books.duplicate = _one(
+    part.books.accepted, part.books.duplicate = one(
         database, "SELECT count(*), coalesce(sum(times - 1), 0)::BIGINT FROM line"
     )
 
@@ -90,10 +92,10 @@ def _stage_by_key(database: DuckDBPyConnection, number: int, part: Part) -> None
     final = "FROM line SEMI JOIN last USING (key, turn)"
     database.execute(f"INSERT INTO staged SELECT ?, key, unhex(digest) {final} WHERE digest <> '{NO_DIGEST}'", [number])
     database.execute(f"INSERT INTO staged_gone SELECT ?, key {final} WHERE digest = '{NO_DIGEST}'", [number])
-    (part.books.superseded,) = _one(
+    (part.books.superseded,) = one(
         database, f"SELECT count(*) FROM line ANTI JOIN last USING (key, turn) WHERE digest <> '{NO_DIGEST}'"
     )
-    part.books.accepted, part.books.duplicate = _one(
+    part.books.accepted, part.books.duplicate = one(
         database,
         "SELECT count(*), coalesce(sum(times - 1), 0)::BIGINT"
         " FROM (SELECT count(*) AS times FROM staged WHERE part = ? GROUP BY digest)",
@@ -117,7 +119,7 @@ def _revise(database: DuckDBPyConnection, staged: int, binding: Binding, now: da
     parts = bound(database)
     known = [n for n, b in parts.items() if (b.stream, b.field) == (binding.stream, binding.field)]
     number = known[0] if known else max(parts, default=0) + 1
-    before = _one(database, "SELECT rows FROM part WHERE id = ?", [number])[0] if known else None
+    before = one(database, "SELECT rows FROM part WHERE id = ?", [number])[0] if known else None
     theirs = f"(SELECT key, digest FROM desired WHERE part = {number})"
     ours = f"(SELECT key, digest FROM staged WHERE part = {staged})"
     leaves = f"FROM {theirs} ANTI JOIN {ours} USING (key, digest)"
@@ -139,8 +141,8 @@ def _revise(database: DuckDBPyConnection, staged: int, binding: Binding, now: da
     database.execute("INSERT INTO desired SELECT ?, key, digest FROM enter", [number])
     database.execute("INSERT INTO removed SELECT ?, digest FROM leave", [number])
     remain = f"(SELECT DISTINCT digest FROM desired WHERE part = {number})"
-    (after,) = _one(database, f"SELECT count(*) FROM {remain}")
-    (gone,) = _one(
+    (after,) = one(database, f"SELECT count(*) FROM {remain}")
+    (gone,) = one(
         database,
         f"SELECT count(*) FROM (SELECT DISTINCT digest FROM removed WHERE part = {number}) ANTI JOIN {remain}"
         " USING (digest)",
@@ -161,12 +163,7 @@ def _drop_stale(database: DuckDBPyConnection, stream: str, fields: set[str]) -> 
 
 def drop(database: DuckDBPyConnection, number: int) -> int:
     """Drop a part, and give the number of its rows."""
-    (rows,) = _one(database, "SELECT count(*) FROM desired WHERE part = ?", [number])
+    (rows,) = one(database, "SELECT count(*) FROM desired WHERE part = ?", [number])
     database.execute("DELETE FROM desired WHERE part = ?", [number])
     database.execute("DELETE FROM part WHERE id = ?", [number])
-    return rows
-
-
-def _one(database: DuckDBPyConnection, query: str, parameters: list[object] | None = None) -> tuple[int, ...]:
-    row: tuple[int, ...] = database.execute(query, parameters or []).fetchone() or ()
-    return row
+    return int(rows)

@@ -11,7 +11,7 @@ from target_tiktok_audiences.membership.staging import BYTES_PER_LINE
 
 if TYPE_CHECKING:
     from target_tiktok_audiences.membership.books import Books
-    from target_tiktok_audiences.membership.ledger import Counts
+    from target_tiktok_audiences.membership.delivered import Counts
 
 MAX_FILE_BYTES = 250_000_000
 MAX_FILES = 49

@@ -1,0 +1,126 @@
+"""Who TikTok has been given: a digest is in (accepted) or unsure (lost, or failed later); one that is not here is out.
+
+These are the ledger's own functions on its database; nobody else calls them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from target_tiktok_audiences.membership.query import count, one
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from duckdb import DuckDBPyConnection
+
+WANTED = "(SELECT DISTINCT digest FROM desired ANTI JOIN tombstone USING (digest))"
+_ADDS = f"(SELECT digest FROM {WANTED} ANTI JOIN (FROM delivered WHERE sure) USING (digest))"
+_REMOVALS = f"(SELECT digest FROM delivered ANTI JOIN {WANTED} USING (digest))"
+_ROWS_AT_ONCE = 100_000
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The sizes that a plan is made from."""
+
+    desired: int
+    delivered: int
+    unsure: int
+    adds: int
+    removals: int
+
+
+def counts(database: DuckDBPyConnection, desired: int) -> Counts:
+    """Count what is delivered and what differs; the number of desired ones is known."""
+    return Counts(
+        desired=desired,
+        delivered=count(database, "delivered"),
+        unsure=count(database, "(FROM delivered WHERE NOT sure)"),
+        adds=count(database, _ADDS),
+        removals=count(database, _REMOVALS),
+    )
+
+
+def call_rows(database: DuckDBPyConnection, action: str) -> int:
+    """Fix the rows of one call in the temporary table `call_row`, and count them."""
+    rows = {"APPEND": _ADDS, "REMOVE": _REMOVALS}.get(action, WANTED)
+    database.execute(f"CREATE OR REPLACE TEMP TABLE call_row AS SELECT digest FROM {rows}")
+    return count(database, "call_row")
+
+
+def sorted_lines(database: DuckDBPyConnection, border: int) -> Iterator[bytes]:
+    """Give the rows of the call as lines of hex digits, sorted, in blocks that end at every `border` rows."""
+    rows = database.execute("SELECT lower(hex(digest)) FROM call_row ORDER BY digest")
+    left = border
+    while block := rows.fetchmany(min(left, _ROWS_AT_ONCE)):
+        left = left - len(block) or border
+        yield "".join(f"{digest}\n" for (digest,) in block).encode()
+
+
+def intend(database: DuckDBPyConnection, action: str) -> int:
+    """Note what the call is about to do, and give the change's number. A replacement touches everybody."""
+    number = int(one(database, "SELECT coalesce(max(id), 0) + 1 FROM change")[0])
+    database.execute("INSERT INTO change VALUES (?, ?, NULL)", [number, action])
+    touched = "(FROM call_row UNION SELECT digest FROM delivered)" if action == "REPLACE" else "call_row"
+    database.execute(f"INSERT INTO change_row SELECT ?, digest FROM {touched}", [number])
+    return number
+
+
+def accept(database: DuckDBPyConnection, number: int, action: str, now: datetime) -> None:
+    """Make the rows of an accepted change in or out; it is in flight from now on."""
+    if action in {"CREATE", "REPLACE"}:
+        take_wanted(database)
+    else:
+        database.execute("DELETE FROM delivered USING call_row WHERE delivered.digest = call_row.digest")
+        if action == "APPEND":
+            database.execute("INSERT INTO delivered SELECT digest, true FROM call_row")
+    database.execute("UPDATE change SET accepted_at = ? WHERE id = ?", [now.isoformat(), number])
+
+
+def make_unsure(database: DuckDBPyConnection, number: int) -> None:
+    """Make the rows of a change unsure, and forget the change."""
+    rows = "(SELECT DISTINCT digest FROM change_row WHERE change = ?)"
+    database.execute(f"DELETE FROM delivered USING {rows} AS touched WHERE delivered.digest = touched.digest", [number])
+    database.execute(f"INSERT INTO delivered SELECT digest, false FROM {rows}", [number])
+    drop_change(database, number)
+
+
+def drop_change(database: DuckDBPyConnection, number: int) -> None:
+    """Forget a change, and leave its rows as they are."""
+    database.execute("DELETE FROM change_row WHERE change = ?", [number])
+    database.execute("DELETE FROM change WHERE id = ?", [number])
+
+
+def in_flight(database: DuckDBPyConnection) -> list[tuple[int, datetime]]:
+    """Give the changes that TikTok accepted and may still fail: number, and time of acceptance."""
+    query = "SELECT id, accepted_at FROM change WHERE accepted_at IS NOT NULL ORDER BY id"
+    return [(number, datetime.fromisoformat(at)) for number, at in database.execute(query).fetchall()]
+
+
+def unanswered(database: DuckDBPyConnection) -> list[int]:
+    """Give the changes that were intended and never answered."""
+    return [number for (number,) in database.execute("SELECT id FROM change WHERE accepted_at IS NULL").fetchall()]
+
+
+def take_wanted(database: DuckDBPyConnection) -> None:
+    """Make exactly the wanted ones in."""
+    database.execute(f"CREATE OR REPLACE TABLE delivered AS SELECT digest, true AS sure FROM {WANTED}")
+
+
+def forget(database: DuckDBPyConnection) -> None:
+    """Make everybody out, with nothing in flight."""
+    for table in ("delivered", "change", "change_row"):
+        database.execute(f"DELETE FROM {table}")
+
+
+def set_digest(database: DuckDBPyConnection) -> str:
+    """Give an order-free digest of the wanted set: its size, and the exclusive or of its digests' first halves."""
+    size, *halves = one(
+        database,
+        "SELECT count(*), coalesce(bit_xor(('0x' || hex(digest)[1:16])::UBIGINT), 0),"
+        f" coalesce(bit_xor(('0x' || hex(digest)[17:32])::UBIGINT), 0) FROM {WANTED}",
+    )
+    return f"{size}-{halves[0]:016x}{halves[1]:016x}"

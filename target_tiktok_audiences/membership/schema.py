@@ -1,0 +1,82 @@
+"""The tables of a ledger, their versions, and the facts beside the rows."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from target_tiktok_audiences.membership.problem import Problem
+from target_tiktok_audiences.membership.query import one
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+Origin = Literal["set", "created", "found"]
+"""How an audience was come by: set by the user, created by us, or found by its name."""
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE facts (value VARCHAR);
+    CREATE TABLE part (id INTEGER, binding VARCHAR, rows BIGINT, seen_at VARCHAR);
+    CREATE TABLE desired (part INTEGER, key VARCHAR, digest BLOB);
+    CREATE TABLE delivered (digest BLOB, sure BOOLEAN);
+    CREATE TABLE change (id INTEGER, action VARCHAR, accepted_at VARCHAR);
+    CREATE TABLE change_row (change INTEGER, digest BLOB);
+    CREATE TABLE tombstone (digest BLOB, since VARCHAR);
+    CREATE TABLE journal (ended_at VARCHAR, report VARCHAR);
+    """,
+)
+"""One script for each version of the schema; opening a ledger brings it up to the newest."""
+
+
+class LedgerTooNew(Problem):
+    """The ledger was written by a newer version of this program."""
+
+
+class Facts(msgspec.Struct):
+    """What a ledger knows beside its rows."""
+
+    ledger_id: str
+    commit: int = 0
+    """Goes up with each transaction; STATE names the one that it saw."""
+    audience_id: str | None = None
+    origin: Origin | None = None
+    delivered_known: bool = False
+    """Whether *delivered* is all that the audience holds of ours; not so of an audience met without its ledger."""
+    desired: int = 0
+    last_action: str | None = None
+    changed_at: datetime | None = None
+    """When the last change was sent that TikTok has not refused for sure."""
+    creating_since: datetime | None = None
+    """When a creation was sent whose answer is not known."""
+    held_since: datetime | None = None
+    error: str | None = None
+    """What TikTok last said had gone wrong."""
+    failures: int = 0
+    """Changes in a row that TikTok failed after accepting them."""
+
+
+def migrate(database: DuckDBPyConnection) -> Facts:
+    """Bring the tables up to the newest version, and give the facts. Raises `LedgerTooNew`."""
+    database.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER)")
+    version = one(database, "SELECT coalesce(max(version), 0) FROM schema_version")[0]
+    if version > len(_MIGRATIONS):
+        raise LedgerTooNew(
+            f"The ledger has version {version} and this program knows {len(_MIGRATIONS)}. Install a newer version."
+        )
+    for number, script in list(enumerate(_MIGRATIONS, 1))[version:]:
+        database.begin()
+        database.execute(script)
+        database.execute("INSERT INTO schema_version VALUES (?)", [number])
+        if number == 1:
+            database.execute("INSERT INTO facts VALUES (?)", [encode(Facts(uuid.uuid4().hex))])
+        database.commit()
+    return msgspec.json.decode(one(database, "SELECT value FROM facts")[0], type=Facts)
+
+
+def encode(facts: Facts) -> str:
+    """Write the facts as they are stored."""
+    return msgspec.json.encode(facts).decode()
