@@ -22,6 +22,7 @@ from target_tiktok_audiences.membership import (
     Part,
     PrivateFolder,
     Problem,
+    check_bookmark,
 )
 from target_tiktok_audiences.reconcile import AudienceRun, Surroundings, prove, reconcile
 from target_tiktok_audiences.report import AudienceReport, RejectsFile, RunReport
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.tiktok import TikTok
 
 log = logging.getLogger(__name__)
-
-WHOLE_TABLE_NEEDED = ("replication_key_value", "lsn", "xmin", "last_pk_fetched")
-"""What a bookmark holds while a tap sends only a part of its table."""
 
 
 class FeedConflict(Problem):
@@ -209,7 +207,9 @@ class Run:
         audience.remembered = self.remembered.get(key)
         try:
             prove(audience, lasts=self._ledgers.lasts)
-            self._check_bookmarks(audience)
+            known = {bound.stream for bound, _, _ in audience.opened.ledger.parts()}
+            for stream in {part.binding.stream for part in audience.parts}:
+                check_bookmark(stream, audience.load_method, self._bookmarks[stream], known)
             self._check_moved(key, audience)
             reconcile(audience, around)
         except (OSError, Problem, TikTokError) as error:
@@ -224,23 +224,6 @@ class Run:
             self.remembered[key] = audience.remembered
         audience.opened.ledger.journal(report.as_dict(), self._tiktok.now)
         report.log()
-
-    def _check_bookmarks(self, audience: AudienceRun) -> None:
-        """Raise `FeedConflict` if a stream goes on from a bookmark where its load method needs more than that."""
-        known = {bound.stream for bound, _, _ in audience.opened.ledger.parts()}
-        for stream in {part.binding.stream for part in audience.parts}:
-            bookmark = self._bookmarks.get(stream, {})
-            mark = next((name for name in WHOLE_TABLE_NEEDED if bookmark.get(name) is not None), None)
-            if mark and audience.load_method == "overwrite":
-                raise FeedConflict(
-                    f"Stream {stream} goes on from a bookmark ({mark}), and `load_method: overwrite` needs the whole"
-                    " table. Use the replication method FULL_TABLE or `--full-refresh`, or `load_method: upsert`."
-                )
-            if mark and audience.load_method == "upsert" and stream not in known:
-                raise FeedConflict(
-                    f"Stream {stream} goes on from a bookmark ({mark}), and the ledger has nothing of it: whom it"
-                    " removes cannot be known. Run once with `--full-refresh`. Keep `ledger_path` between runs."
-                )
 
     def _check_moved(self, key: str, audience: AudienceRun) -> None:
         """Raise `FeedConflict` if a stream left another audience for this one: its people would stay there for ever.

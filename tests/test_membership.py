@@ -33,12 +33,13 @@ from target_tiktok_audiences.membership import (
     Status,
     check_binding,
     check_blast_radius,
+    check_bookmark,
     make_plan,
     total,
     wrong_mapping,
 )
 from target_tiktok_audiences.membership.desired import PartChange
-from target_tiktok_audiences.membership.guard import BindingChanged, TooManyWouldGo
+from target_tiktok_audiences.membership.guard import BindingChanged, TableIncomplete, TooManyWouldGo
 from target_tiktok_audiences.membership.ledger import Revision
 from target_tiktok_audiences.membership.schema import LedgerTooNew
 
@@ -473,6 +474,25 @@ def test_a_stream_stays_bound(changes: dict[str, Any], word: str | None) -> None
     rebuilt = msgspec.structs.replace(BOUND, load_method="overwrite")
     if changes.keys() <= {"load_method"}:
         check_binding([rebuilt], wanted, {wanted.field})
+
+
+@pytest.mark.parametrize(
+    ("method", "bookmark", "known", "raises"),
+    [
+        ("overwrite", {"replication_key_value": 5}, True, True),
+        ("overwrite", {"lsn": 0}, True, True),
+        ("overwrite", {"xmin": "5"}, True, True),
+        ("overwrite", {"last_pk_fetched": {"id": 1}}, True, True),
+        ("overwrite", {"replication_key_value": None, "version": 1}, True, False),
+        ("upsert", {"replication_key_value": 5}, False, True),
+        ("upsert", {"replication_key_value": 5}, True, False),
+        ("upsert", {}, False, False),
+        ("append-only", {"replication_key_value": 5}, False, False),
+    ],
+)
+def test_what_a_bookmark_means(method: str, bookmark: dict[str, Any], known: bool, raises: bool) -> None:  # noqa: FBT001
+    with pytest.raises(TableIncomplete) if raises else nullcontext():
+        check_bookmark("customers", method, bookmark, {"customers"} if known else set())
 
 
 def test_two_columns_of_one_stream_are_no_change() -> None:

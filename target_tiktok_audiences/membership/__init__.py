@@ -2,9 +2,8 @@
 
 from target_tiktok_audiences.membership.books import Books, BooksDoNotBalance, total
 from target_tiktok_audiences.membership.delivered import Counts
-from target_tiktok_audiences.membership.desired import Binding
 from target_tiktok_audiences.membership.folder import Card, LedgerBusy, LedgerFolder, OpenLedger
-from target_tiktok_audiences.membership.guard import check_binding, check_blast_radius
+from target_tiktok_audiences.membership.guard import check_binding, check_blast_radius, check_bookmark
 from target_tiktok_audiences.membership.ledger import Ledger, LedgerError
 from target_tiktok_audiences.membership.plan import (
     Do,
@@ -18,7 +17,7 @@ from target_tiktok_audiences.membership.plan import (
     wrong_mapping,
 )
 from target_tiktok_audiences.membership.problem import Problem
-from target_tiktok_audiences.membership.staging import BYTES_PER_LINE, Part, PrivateFolder
+from target_tiktok_audiences.membership.staging import BYTES_PER_LINE, Binding, Part, PrivateFolder
 
 __all__ = [
     "BYTES_PER_LINE",
@@ -43,6 +42,7 @@ __all__ = [
     "Status",
     "check_binding",
     "check_blast_radius",
+    "check_bookmark",
     "hold_for_processing",
     "make_plan",
     "total",

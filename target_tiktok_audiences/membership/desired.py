@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from target_tiktok_audiences.membership.query import one
+from target_tiktok_audiences.membership.staging import NO_DIGEST, Binding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,22 +22,7 @@ if TYPE_CHECKING:
 
     from target_tiktok_audiences.membership.staging import Part
 
-NO_DIGEST = "-"
-"""In a staged line: the record's key is spoken of, and it has no identifier now."""
-
 _READ = "read_csv(?, header = false, auto_detect = false, delim = ',', columns = {})"
-
-
-class Binding(msgspec.Struct, frozen=True):
-    """What ties a stream to its part of an audience: a change of any of it would mix two kinds of rows."""
-
-    stream: str
-    field: str
-    apply_hashing: bool
-    default_country: str | None
-    load_method: str
-    keys: tuple[str, ...] = ()
-    """The stream's key properties, where the load method needs them."""
 
 
 @dataclass(frozen=True)

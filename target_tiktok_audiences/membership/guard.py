@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from target_tiktok_audiences.membership.problem import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from target_tiktok_audiences.membership.desired import Binding
     from target_tiktok_audiences.membership.ledger import Revision
+    from target_tiktok_audiences.membership.staging import Binding
 
 NO_LIMIT = 100
+GOES_ON = ("replication_key_value", "lsn", "xmin", "last_pk_fetched")
+"""What a bookmark holds while a tap sends only a part of its table."""
 _OVERRIDE = (
     "If that is right, run once with `max_removal_percent: 100` (TARGET_TIKTOK_AUDIENCES_MAX_REMOVAL_PERCENT=100"
     " meltano run ...)."
@@ -21,6 +23,10 @@ _OVERRIDE = (
 
 class TooManyWouldGo(Problem):
     """The blast radius: nothing was committed and nothing sent."""
+
+
+class TableIncomplete(Problem):
+    """A stream that sends less of its table than its load method needs."""
 
 
 class BindingChanged(Problem):
@@ -88,4 +94,22 @@ def check_binding(bound: Sequence[Binding], wanted: Binding, fields: set[str]) -
             f"Stream {wanted.stream} has changed {' and '.join(changes)}: what it added before could no longer be told"
             " from what it adds now. Set it back; or rebuild: run once with `load_method: overwrite` and the whole"
             " table (`--full-refresh`), then go on with any method."
+        )
+
+
+def check_bookmark(stream: str, load_method: str, bookmark: Mapping[str, object], known: Collection[str]) -> None:
+    """Raise `TableIncomplete` if a stream goes on from a bookmark where its load method needs more than that.
+
+    `bookmark` is what STATE said of the stream before its first record, `known` the streams that the ledger knows.
+    """
+    mark = next((name for name in GOES_ON if bookmark.get(name) is not None), None)
+    if mark and load_method == "overwrite":
+        raise TableIncomplete(
+            f"Stream {stream} goes on from a bookmark ({mark}), and `load_method: overwrite` needs the whole table. Use"
+            " the replication method FULL_TABLE or `--full-refresh`, or `load_method: upsert`."
+        )
+    if mark and load_method == "upsert" and stream not in known:
+        raise TableIncomplete(
+            f"Stream {stream} goes on from a bookmark ({mark}), and the ledger has nothing of it: whom it removes"
+            " cannot be known. Run once with `--full-refresh`. Keep `ledger_path` between runs."
         )

@@ -22,9 +22,10 @@ import duckdb
 import msgspec
 
 from target_tiktok_audiences.membership import delivered, desired
-from target_tiktok_audiences.membership.desired import Binding, PartChange
+from target_tiktok_audiences.membership.desired import PartChange
 from target_tiktok_audiences.membership.query import count
 from target_tiktok_audiences.membership.schema import encode, migrate
+from target_tiktok_audiences.membership.staging import Binding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,16 +10,17 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from target_tiktok_audiences.membership.books import Books
-from target_tiktok_audiences.membership.desired import NO_DIGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from target_tiktok_audiences.membership.desired import Binding
-
 BYTES_PER_LINE = 65
 """64 hex digits and a line end."""
+NO_DIGEST = "-"
+"""In a staged line: the record's key is spoken of, and it has no identifier now."""
 
 
 class PrivateFolder:
@@ -28,6 +29,18 @@ class PrivateFolder:
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="target-tiktok-audiences-"))
         self.close = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+class Binding(msgspec.Struct, frozen=True):
+    """What ties a stream to its part of an audience: a change of any of it would mix two kinds of rows."""
+
+    stream: str
+    field: str
+    apply_hashing: bool
+    default_country: str | None
+    load_method: str
+    keys: tuple[str, ...] = ()
+    """The stream's key properties, where the load method needs them."""
 
 
 class Part:
