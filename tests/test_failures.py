@@ -65,6 +65,32 @@ BAD_INPUT: dict[str, tuple[Sequence[object], list[str]]] = {
 }
 
 
+NULLS = {"type": None, "anyOf": None}
+BAD_INPUT |= {
+    "a stream map that fails on a record": (
+        [schema(), record(1, email=email(1))],
+        ["A stream map cannot be applied (", "`stream_maps`"],
+    ),
+    "properties that are null": (
+        [{"type": "SCHEMA", "stream": STREAM, "schema": {"properties": None}}],
+        ["Line 1", "`properties`"],
+    ),
+    "keys that are text": (
+        [{"type": "SCHEMA", "stream": STREAM, "schema": {"properties": {}}, "key_properties": "id"}],
+        ["Line 1", "`key_properties`"],
+    ),
+    "a file whose heading is missing": (
+        [schema(STREAM, **{email(1): TEXT, "+1 657 777 0000": TEXT, "mail": TEXT})],
+        ["its columns are id, mail, 2 with unusual names"],
+    ),
+    "a type that is null": ([schema(email=NULLS), state()], ["0 distinct identifiers"]),
+    "data for keys, which do not fit": (
+        [schema(email=TEXT, c={"type": "object", "additionalProperties": TEXT}), record(1, email="x", c={email(1): 5})],
+        ["Line 2", "column `c` of stream customers", "rule `type`"],
+    ),
+}
+
+
 def check(outcome: Outcome, *words: str) -> None:
     """Check how a failed run ended; that the marker was not printed is checked for every run."""
     for word in words:
@@ -83,8 +109,11 @@ def files_with_marker(folder: Path) -> list[str]:
 @pytest.mark.parametrize("name", BAD_INPUT)
 def test_bad_input(name: str, target: Target, tiktok: Client, tmp_path: Path) -> None:
     messages, words = BAD_INPUT[name]
-    rejects = str(tmp_path / "rejects.jsonl")
-    check(target.run(messages, rejects_path=rejects, rejects_key=True, validate_records="fit" in name), *words)
+    options: dict[str, Any] = {"rejects_path": str(tmp_path / "rejects.jsonl"), "rejects_key": True}
+    options["validate_records"] = "fit" in name
+    if "stream map" in name:
+        options["stream_maps"] = {STREAM: {"email": "email + 1"}}
+    check(target.run(messages, **options), *words)
     assert tiktok.control("audiences").json() == []
     assert files_with_marker(tmp_path) == []
 
@@ -118,6 +147,36 @@ def test_feeds_that_cannot_share_an_audience(target: Target) -> None:
 def test_two_feeds_that_reach_one_audience_by_name_and_by_id(target: Target, tiktok: Client) -> None:
     audience_id = tiktok.seed(name=STREAM, members=digests(1, 1000))
     check(target.run(GOOD, audiences=[{}, {"audience_id": audience_id}]), "already", "set `audience_id` in both")
+
+
+def test_a_blank_mark_deletes_nobody(target: Target, tiktok: Client) -> None:
+    rows = [record(n, email=email(n), _sdc_deleted_at=mark) for n, mark in enumerate([None, "", False] * 400)]
+    outcome = target.run([schema(), *rows])
+    assert outcome.audience["books"][0]["deleted"] == 0
+    assert len(tiktok.members(outcome.audience["audience_id"])) == 1200
+
+
+def test_identical_entries_are_one_feed(target: Target) -> None:
+    outcome = target.run(GOOD, audiences=[{}, {}])
+    assert [books["read"] for books in outcome.audience["books"]] == [1000]
+
+
+def test_a_name_like_an_id_is_not_that_id(target: Target, tiktok: Client) -> None:
+    audience_id = tiktok.seed(name="Other", members=digests(1, 1000))
+    feeds = [{"stream": STREAM, "audience_name": f"#{audience_id}"}, {"stream": "b", "audience_id": audience_id}]
+    target.run([*GOOD, *stream_of(2001, 2010, "b")], audiences=feeds)
+    names = {audience["name"]: audience["rows"] for audience in tiktok.control("audiences").json()}
+    assert names == {"Other": 1010, f"#{audience_id}": 1000}
+
+
+@pytest.mark.parametrize("path", [".", "no/such/folder/report.json"])
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_sent(
+    target: Target, tiktok: Client, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.chdir(target.folder)
+    outcome = target.run(GOOD, report_path=path)
+    assert (outcome.exit_code, outcome.state, tiktok.requests()) == (1, None, [])
+    assert path in outcome.last_line or "report_path" in outcome.last_line
 
 
 # What TikTok refuses
@@ -225,6 +284,34 @@ def test_no_secret_and_no_identifier_anywhere(target: Target, tiktok: Client, tm
     assert "SECRETTOKEN" not in "".join(logs)
     assert "SECRETTOKEN" not in "".join(path.read_text() for path in tmp_path.glob("*.json"))
     assert files_with_marker(tmp_path) == []
+
+
+def test_a_filter_of_a_stream_map_prints_no_values(target: Target) -> None:
+    outcome = target.run(GOOD, stream_maps={STREAM: {"__filter__": "email"}})
+    assert outcome.exit_code == 0  # the marker is looked for in every run
+
+
+def test_keys_that_identify_somebody_in_another_feed_are_left_out(target: Target, tmp_path: Path) -> None:
+    keyed = schema()
+    keyed["key_properties"] = ["email"]
+    feeds = [{"audience_name": "A"}, {"audience_name": "B", "contract": "PHONE_SHA256"}]
+    rejects = tmp_path / "rejects.jsonl"
+    rows = [record(n, email=email(n), phone="no number") for n in range(30)]
+    target.run([keyed, *rows], audiences=feeds, rejects_path=str(rejects), rejects_key=True)
+    assert '"key": {}' in rejects.read_text()
+    assert files_with_marker(tmp_path) == []
+
+
+def test_an_error_text_of_tiktoks_that_quotes_the_token(target: Target, tiktok: Client) -> None:
+    audience_id = tiktok.seed(name=STREAM, members=digests(1, 1000), error_msg="bad emulator-token here")
+    outcome = target.run(stream_of(900, 1100), audience_id=audience_id)
+    assert outcome.exit_code == 0
+    assert "emulator-token" not in outcome.log + outcome.stdout + json.dumps(outcome.report)
+
+
+def test_no_proxy_sees_the_token_on_its_way_to_this_machine(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert target.run(GOOD).exit_code == 0
 
 
 def test_a_message_of_tiktoks_that_quotes_the_token(target: Target, tiktok: Client) -> None:

@@ -150,6 +150,19 @@ def test_a_signal_in_mid_upload_emits_no_state(config: str, tiktok: Client, tmp_
     assert list(tmp_path.glob("target-*")) == []
 
 
+def test_closed_streams_and_text_that_is_no_unicode(config: str, tiktok: Client, tmp_path: Path) -> None:
+    for closed in ("<&-", ">&-"):
+        command = f"exec {' '.join(EXECUTABLE)} --config {config} {closed}"
+        ended = subprocess.run(
+            ["bash", "-c", command], input="", capture_output=True, text=True, check=False, env=environment(tmp_path)
+        )
+        assert (ended.returncode, "are needed" in ended.stderr.splitlines()[-1]) == (1, True), closed
+    (tmp_path / "in.jsonl").write_bytes(b'{"type": "RECORD", "stream": "\xff"}\n')
+    ended = run("--config", config, "--input", str(tmp_path / "in.jsonl"), folder=tmp_path)
+    assert (ended.returncode, "Line 1" in ended.stderr.splitlines()[-1]) == (1, True)
+    assert tiktok.requests() == []
+
+
 def test_an_unreadable_configuration(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text('{"access_token": "SECRETTOKEN"')
     for name in ("missing.json", "bad.json"):

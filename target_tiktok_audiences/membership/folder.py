@@ -189,8 +189,8 @@ class Locks:
 
 
 def _fingerprint(card: Card, audience_id: str | None) -> str:
-    what = f"#{audience_id}" if audience_id else card.name
-    identity = f"{card.api_host}\x00{card.advertiser_id}\x00{card.contract}\x00{what}"
+    what = ["id", audience_id] if audience_id else ["name", card.name]
+    identity = "\0".join([card.api_host, card.advertiser_id, card.contract, *what])
     return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
