@@ -92,6 +92,7 @@ def reconcile(audience: AudienceRun, around: Surroundings) -> None:
     report, opened, tiktok = audience.report, audience.opened, around.tiktok
     with _timed(report, "stage"):
         opened.ledger.stage(audience.parts)
+    report.desired = opened.ledger.facts.desired
     with _timed(report, "resolve"):
         found = resolve(tiktok, opened.card, _known(audience))
         _describe(report, found)
@@ -255,7 +256,8 @@ def _close_books(audience: AudienceRun, found: Resolved, now: datetime) -> None:
     report, ledger = audience.report, audience.opened.ledger
     counts = ledger.counts()
     waiting = counts.adds + counts.removals
-    ledger.hold((ledger.facts.held_since or now) if waiting else None)
+    since = now if report.sent else ledger.facts.held_since or now  # a call that was accepted is no standstill
+    ledger.hold(since if waiting else None)
     facts, parts = ledger.facts, ledger.parts()
     report.desired, report.delivered, report.waiting = counts.desired, counts.delivered, waiting
     report.in_flight = ledger.in_flight()
@@ -266,6 +268,8 @@ def _close_books(audience: AudienceRun, found: Resolved, now: datetime) -> None:
     if facts.failures >= FAILURES_IN_A_ROW and report.outcome == "ok":
         report.outcome = "failed"
         report.message = f"TikTok has failed {facts.failures} changes in a row after accepting them; ask its support."
+    if waiting and report.outcome == "ok":
+        report.message = f"{waiting:,} more wait for a later run: TikTok takes one change at a time."
     audience.settled = audience.durable or (not waiting and facts.audience_id is not None)
     card = audience.opened.card
     card.streams, card.load_method = tuple(b.stream for b, _, _ in parts), audience.load_method

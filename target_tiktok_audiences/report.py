@@ -87,7 +87,7 @@ class AudienceReport:
             "request_ids": ",".join(self.request_ids) or "none",
         }
         line = " ".join(f"{name}={value}" for name, value in figures.items())
-        log.log(level, "%s: %s. %s", self.title, line, f"{self.message} {self.warning}".strip())
+        log.log(level, "%s: %s", self.title, " ".join(filter(None, [f"{line}.", self.message, self.warning])))
 
     def as_dict(self) -> dict[str, Any]:
         """Give the audience's part of the JSON report."""

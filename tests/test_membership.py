@@ -451,6 +451,11 @@ def test_without_a_ledger_state_is_the_reference_and_without_both_a_replace_need
     check_blast_radius(revision, 100, None, replaces=True)
 
 
+def test_what_removes_nobody_is_not_compared() -> None:
+    parts = [change(None, 5, 0, "append-only")]
+    check_blast_radius(Revision(parts, change(None, 5, 0, "")), 10, {"customers": 1000, "": 1000}, replaces=False)
+
+
 BOUND = Binding("customers", "email", True, None, "upsert", ("id",))  # noqa: FBT003
 
 

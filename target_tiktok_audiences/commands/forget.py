@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ def forget(stream: str, audience: str | None, settings: Settings) -> None:
 
     Whom no other stream has brought leaves with the next run. No more than `max_removal_percent` may leave.
     """
+    os.umask(0o077)
     folder = PrivateFolder()
     try:
         ledgers = LedgerFolder(settings.ledger_path, folder.path)

@@ -40,10 +40,11 @@ def check_blast_radius(revision: Revision, limit: int, reference: Mapping[str, i
     has nothing to compare with, `reference` has the counts that STATE remembers, by stream and in all (""); without
     those, an audience whose members would be replaced (`replaces`) needs the override.
     """
-    if limit >= NO_LIMIT:
+    shrinking = [part for part in revision.parts if part.load_method != "append-only"]
+    if limit >= NO_LIMIT or (revision.parts and not shrinking):
         return
     compared = False
-    for change in (*revision.parts, revision.total):
+    for change in (*shrinking, revision.total):
         name = "" if change is revision.total else change.stream
         before = change.before if change.before is not None else (reference or {}).get(name)
         if before is None:
