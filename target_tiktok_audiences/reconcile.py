@@ -99,7 +99,8 @@ def reconcile(audience: AudienceRun, around: Surroundings) -> None:
         _check_gone(audience, found)
     with _timed(report, "confirm"):
         _confirm(audience, found, tiktok.now)
-    plan = wrong_mapping(report.books, around.limits, new=found.audience_id is None)
+    new, upsert = found.audience_id is None, audience.load_method == "upsert"
+    plan = wrong_mapping(report.books, around.limits, new=new, upsert=upsert)
     if plan:
         report.plan, report.reason, report.message = plan.do.value, plan.reason, plan.message
         return

@@ -189,6 +189,8 @@ def test_a_mapping_that_is_surely_wrong(books: dict[str, Any], new: bool, reason
         part.rejected.update(value) if name == "rejected" else setattr(part, name, value)
     plan = wrong_mapping([Books("other"), part], LIMITS, new=new)
     assert (plan.reason if plan else "") == reason
+    by_key = wrong_mapping([part], LIMITS, new=new, upsert=True)
+    assert (by_key.reason if by_key else "") == ("" if reason == "all_missing" and not new else reason)
     lenient = wrong_mapping([part], Limits(1000, 100), new=new)
     assert lenient is None or lenient.reason == "all_missing"
 

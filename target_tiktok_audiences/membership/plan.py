@@ -214,18 +214,19 @@ def _too_small(standing: Standing) -> Plan:
     )
 
 
-def wrong_mapping(books: list[Books], limits: Limits, *, new: bool) -> Plan | None:
+def wrong_mapping(books: list[Books], limits: Limits, *, new: bool, upsert: bool = False) -> Plan | None:
     """Stop where the stream surely has other data than the contract.
 
     A few records that come daily into a living audience may all lack an identifier by chance; stopping them would
-    stop the stream for ever. Into a new audience any number counts.
+    stop the stream for ever. Into a new audience any number counts. For `upsert` rows that have lost their identifier
+    are people who leave, and `max_removal_percent` limits them.
     """
     for part in books:
         records = part.read - part.deleted
         identifiers = records - part.missing
         rejected = sum(part.rejected.values())
         settings = "Check `contract`, `identifier_field`, `apply_hashing` and `default_country`. Nothing was sent."
-        if records and not identifiers and (new or records >= FEW_RECORDS):
+        if records and not identifiers and (new or (records >= FEW_RECORDS and not upsert)):
             message = f"All {records:,} records of stream {part.stream} lack an identifier. {settings}"
             return Plan(Do.FAIL, "all_missing", message)
         too_many = rejected * 100 > identifiers * limits.max_reject_percent
