@@ -113,6 +113,8 @@ class Customer:
     email: str | None
     phone: str | None
     updated_at: datetime
+    deleted_at: datetime | None = None
+    """Set where the row is marked as deleted and stays, as many shops do it."""
 
 
 def customers(ids: Iterable[int], since: datetime, until: datetime, *, edition: int = 0) -> Iterator[Customer]:
@@ -147,12 +149,12 @@ def _write(hand: Random, forms: tuple[tuple[str, ...], ...], parts: Mapping[str,
 
 def email_digests(customers: Iterable[Customer]) -> set[str]:
     """Give what an e-mail audience of these customers must hold."""
-    return set(filter(None, (_judge(customer.email, _email) for customer in customers)))
+    return set(filter(None, (_judge(row.email, _email) for row in customers if not row.deleted_at)))
 
 
 def phone_digests(customers: Iterable[Customer]) -> set[str]:
     """Give what a phone audience of these customers must hold."""
-    return set(filter(None, (_judge(customer.phone, _phone) for customer in customers)))
+    return set(filter(None, (_judge(row.phone, _phone) for row in customers if not row.deleted_at)))
 
 
 def _judge(value: str | None, normal_form: Callable[[str], str | None]) -> str | None:

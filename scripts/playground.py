@@ -102,18 +102,24 @@ class Database:
             connection.execute("drop table if exists customers")
             connection.execute(
                 "create table customers"
-                " (id bigint primary key, name text not null, email text, phone text, updated_at timestamptz not null)"
+                " (id bigint primary key, name text not null, email text, phone text, updated_at timestamptz not null,"
+                " deleted_at timestamptz)"
             )
 
     def write(self, customers: Iterable[Customer]) -> None:
         """Insert rows, or put them in the place of those with the same ids."""
         with self.connect() as connection, connection.cursor() as cursor:
             cursor.executemany(
-                "insert into customers values (%s, %s, %s, %s, %s) on conflict (id) do update"
-                " set (name, email, phone, updated_at)"
-                " = (excluded.name, excluded.email, excluded.phone, excluded.updated_at)",
+                "insert into customers values (%s, %s, %s, %s, %s, %s) on conflict (id) do update"
+                " set (name, email, phone, updated_at, deleted_at)"
+                " = (excluded.name, excluded.email, excluded.phone, excluded.updated_at, excluded.deleted_at)",
                 [astuple(customer) for customer in customers],
             )
+
+    def delete(self, ids: Iterable[int]) -> None:
+        """Delete rows, so that nothing tells of them any more."""
+        with self.connect() as connection:
+            connection.execute("delete from customers where id = any(%s)", [list(ids)])
 
     def read(self) -> list[Customer]:
         """Give all rows."""
@@ -253,17 +259,18 @@ class Project:
             "TAP_POSTGRES_PASSWORD": database.password,
             "TAP_POSTGRES_DATABASE": database.dbname,
         }
+        self.changed: dict[str, str] = {}
+        """Environment variables that are set until another emulator is connected."""
 
     def connect(self, tiktok: Emulator) -> None:
-        """Let the target speak to this emulator."""
-        self.settings["TARGET_TIKTOK_AUDIENCES_API_URL"] = f"{tiktok.url}/open_api/v1.3"
+        """Let the target speak to this emulator, with the example's settings."""
+        self.changed = {"TARGET_TIKTOK_AUDIENCES_API_URL": f"{tiktok.url}/open_api/v1.3"}
 
-    def meltano(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    def meltano(self, *arguments: str, stdin: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
         """Run a Meltano command to its end; `settings` are those of the target. All output also goes to the log."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-        environment |= self.settings | {
-            f"TARGET_TIKTOK_AUDIENCES_{key.upper()}": value for key, value in settings.items()
-        }
+        environment |= self.settings | self.changed
+        environment |= {f"TARGET_TIKTOK_AUDIENCES_{key.upper()}": value for key, value in settings.items()}
         environment |= {
             "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
             "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
@@ -274,13 +281,14 @@ class Project:
             command,
             cwd=self.folder,
             env=environment,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
         try:
-            stdout, stderr = process.communicate()
+            stdout, stderr = process.communicate(stdin)
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)  # its session holds the tap and the target, too

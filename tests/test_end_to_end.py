@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from customers import Customer
 
 ROWS = 5000
+STREAM = "public-customers"
 BY_EMAIL, BY_PHONE = "Customers by e-mail", "Customers by phone"
+CHANGING = ("/file/upload/", "/create/", "/update/", "/delete/")
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +66,7 @@ def tiktok(folder: Path) -> Iterator[Emulator]:
 
 @pytest.fixture
 def pipeline(project: Project, table: Database, tiktok: Emulator, request: pytest.FixtureRequest) -> Pipeline:
-    """Give the example project with a table, a TikTok and a state that no other test has seen."""
+    """Give the example project with a table, a TikTok, a state and a ledger that no other test has seen."""
     project.connect(tiktok)
     return Pipeline(project, table, state=request.node.name)
 
@@ -90,12 +92,14 @@ class Pipeline:
         self.project = project
         self.table = table
         self.suffix = state
+        self.ledger = project.folder / "ledgers" / state
 
     def run(self, *flags: str, **settings: str) -> Run:
         report = self.project.folder / "report.json"
         report.unlink(missing_ok=True)
         command = ("run", f"--state-id-suffix={self.suffix}", *flags, "tap-postgres", TARGET)
-        done = self.project.meltano(*command, report_path=str(report), **settings)
+        settings = {"ledger_path": str(self.ledger), "report_path": str(report), **settings}
+        done = self.project.meltano(*command, **settings)
         return Run(done.returncode, done.stdout + done.stderr, json.loads(report.read_text()))
 
     def credentials_pass(self, **settings: str) -> bool:
@@ -117,6 +121,13 @@ class Pipeline:
         """Tell whether the stored state names these audiences."""
         state = json.dumps(self.state())
         return all(audience_id in state for audience_id in audience_ids)
+
+    def bookmark(self) -> datetime:
+        """Give how far the tap has come, as Meltano has stored it."""
+        return datetime.fromisoformat(self.state()["bookmarks"][STREAM]["replication_key_value"])
+
+    def forget_ledger(self) -> None:
+        shutil.rmtree(self.ledger)
 
     def forget_state(self) -> None:
         cleared = self.project.meltano("state", "clear", "--force", f"{STATE_ID}:{self.suffix}")
@@ -142,11 +153,22 @@ def members(tiktok: Emulator) -> dict[str, set[str]]:
     return {name: tiktok.members(audience_id) for name, audience_id in ids(tiktok).items()}
 
 
+def digests(rows: Iterable[Customer]) -> dict[str, set[str]]:
+    """Give what both audiences must hold for these rows."""
+    rows = list(rows)
+    return {BY_EMAIL: email_digests(rows), BY_PHONE: phone_digests(rows)}
+
+
+def changes(tiktok: Emulator) -> list[dict[str, Any]]:
+    """Give the calls that could change anything, uploads among them."""
+    return [call for call in tiktok.requests() if call["path"].endswith(CHANGING)]
+
+
 def test_every_row_arrives_and_a_second_run_sends_what_is_new(pipeline: Pipeline, tiktok: Emulator) -> None:
     before = pipeline.table.read()
     first = pipeline.run()
     assert first.exit_code == 0, first.output
-    assert members(tiktok) == {BY_EMAIL: email_digests(before), BY_PHONE: phone_digests(before)}
+    assert members(tiktok) == digests(before)
     assert {entry["plan"] for entry in first.audiences.values()} == {"CREATE"}
     assert all(book["read"] == len(before) for entry in first.audiences.values() for book in entry["books"])
     created = ids(tiktok)
@@ -159,27 +181,29 @@ def test_every_row_arrives_and_a_second_run_sends_what_is_new(pipeline: Pipeline
     assert ids(tiktok) == created
     # The tap reads the last row that it knows once more.
     fresh = [before[-1], *changed]
-    assert members(tiktok) == {
-        BY_EMAIL: email_digests(before) | email_digests(changed),
-        BY_PHONE: phone_digests(before) | phone_digests(changed),
-    }
-    for name, expected in ((BY_EMAIL, email_digests), (BY_PHONE, phone_digests)):
+    everybody = digests([*before, *changed])
+    assert members(tiktok) == everybody
+    for name, known in digests(before).items():
         entry = second.audiences[name]
         assert entry["plan"] == "APPEND"
         assert sum(book["read"] for book in entry["books"]) == len(fresh)
-        assert len(expected(changed) - expected(before)) <= entry["sent"] <= len(expected(fresh))
+        assert entry["sent"] == entry["added"] == len(everybody[name] - known)
+        assert (entry["removed"], entry["waiting"]) == (0, 0)
+        assert entry["desired"] == entry["delivered"] == len(everybody[name])
 
     output = first.output + second.output
     assert not [row.id for row in fresh if row.email and "@" in row.email and row.email.strip() in output]
 
 
-def test_a_run_without_its_state_finds_the_audiences_by_name(pipeline: Pipeline, tiktok: Emulator) -> None:
+def test_a_run_without_state_and_ledger_finds_the_audiences_by_name(pipeline: Pipeline, tiktok: Emulator) -> None:
     assert pipeline.run().exit_code == 0
     created, given = ids(tiktok), members(tiktok)
     tiktok.advance(hours=48)
     pipeline.forget_state()
+    pipeline.forget_ledger()
     again = pipeline.run()
     assert again.exit_code == 0, again.output
+    assert {entry["origin"] for entry in again.audiences.values()} == {"found"}
     assert ids(tiktok) == created
     assert members(tiktok) == given
     assert pipeline.remembers(created.values())
@@ -194,6 +218,92 @@ def test_a_full_refresh_creates_nothing_twice(pipeline: Pipeline, tiktok: Emulat
     assert refreshed.audiences[BY_EMAIL]["books"][0]["read"] == len(pipeline.table.read())
     assert ids(tiktok) == created
     assert members(tiktok) == given
+    assert {entry["plan"] for entry in refreshed.audiences.values()} == {"NOTHING"}
+
+
+def test_upsert_follows_what_becomes_of_each_row(pipeline: Pipeline, tiktok: Emulator) -> None:
+    columns = ("id", "email", "phone", "updated_at", "deleted_at")
+    pipeline.project.changed["TAP_POSTGRES__SELECT"] = json.dumps([f"{STREAM}.{column}" for column in columns])
+    maps = json.dumps({STREAM: {"_sdc_deleted_at": "deleted_at"}})
+    upsert = {"load_method": "upsert", "stream_maps": maps}
+    before = pipeline.table.read()
+    first = pipeline.run(**upsert)
+    assert first.exit_code == 0, first.output
+    given = members(tiktok)
+    assert given == digests(before)
+
+    # TikTok processes that still: what changes meanwhile waits in the ledger, and the tap goes on.
+    pipeline.change_table()
+    now = datetime.now(timezone.utc)
+    marked = [replace(row, updated_at=now, deleted_at=now) for row in before[:100]]
+    emptied = [replace(row, updated_at=now, email=None, phone="") for row in before[100:150]]
+    pipeline.table.write([*marked, *emptied])
+    held = pipeline.run(**upsert)
+    assert held.exit_code == 0, held.output
+    wanted = digests(pipeline.table.read())
+    for name, entry in held.audiences.items():
+        assert (entry["plan"], entry["outcome"]) == ("HOLD", "held")
+        assert entry["waiting"] == len(wanted[name] ^ given[name])
+    assert members(tiktok) == given
+    assert pipeline.bookmark() == now
+
+    # So no row comes again, and yet all of it arrives: first those who leave, then those who come.
+    for plan, expected in (("REMOVE", {name: given[name] & wanted[name] for name in given}), ("APPEND", wanted)):
+        tiktok.advance(hours=48)
+        run = pipeline.run(**upsert)
+        assert run.exit_code == 0, run.output
+        assert members(tiktok) == expected
+        assert {entry["plan"] for entry in run.audiences.values()} == {plan}
+        # The tap reads the rows of its bookmark once more.
+        assert {entry["books"][0]["read"] for entry in run.audiences.values()} == {len(marked) + len(emptied)}
+
+
+def test_upsert_refuses_to_go_on_without_its_ledger(pipeline: Pipeline, tiktok: Emulator) -> None:
+    assert pipeline.run(load_method="upsert").exit_code == 0
+    given, sent = members(tiktok), changes(tiktok)
+    tiktok.advance(hours=48)
+    pipeline.change_table()
+    pipeline.forget_ledger()
+    run = pipeline.run(load_method="upsert")
+    assert run.exit_code == 1
+    assert "Run once with `--full-refresh`. Keep `ledger_path` between runs." in run.output
+    assert (members(tiktok), changes(tiktok)) == (given, sent)
+    assert not run.report["run"]["state_published"]
+
+
+def test_overwrite_follows_the_whole_table_and_stops_at_half_of_it(pipeline: Pipeline, tiktok: Emulator) -> None:
+    whole = {STREAM: {"replication-method": "FULL_TABLE"}}
+    pipeline.project.changed["TAP_POSTGRES__METADATA"] = json.dumps(whole)
+    assert pipeline.run(load_method="overwrite").exit_code == 0
+    assert members(tiktok) == digests(pipeline.table.read())
+
+    tiktok.advance(hours=48)
+    pipeline.table.delete(range(1, 101))
+    gone = pipeline.run(load_method="overwrite")
+    assert gone.exit_code == 0, gone.output
+    assert {entry["plan"] for entry in gone.audiences.values()} == {"REMOVE"}
+    assert members(tiktok) == digests(pipeline.table.read())
+
+    tiktok.advance(hours=48)
+    given, sent = members(tiktok), changes(tiktok)
+    pipeline.table.delete(range(1, ROWS // 2))
+    pipeline.change_table()
+    halved = pipeline.run(load_method="overwrite")
+    assert halved.exit_code == 1
+    wanted = digests(pipeline.table.read())
+    for name, entry in halved.audiences.items():
+        assert (
+            f"{len(given[name] - wanted[name]):,} of {len(given[name]):,} people of {STREAM} would go"
+            in entry["message"]
+        )
+        assert "TARGET_TIKTOK_AUDIENCES_MAX_REMOVAL_PERCENT=100" in entry["message"]
+        assert entry["message"] in halved.output
+    assert (members(tiktok), changes(tiktok)) == (given, sent)
+
+    allowed = pipeline.run(load_method="overwrite", max_removal_percent="100")
+    assert allowed.exit_code == 0, allowed.output
+    assert {entry["plan"] for entry in allowed.audiences.values()} == {"REPLACE"}
+    assert members(tiktok) == wanted
 
 
 def test_one_stream_fills_audiences_of_several_advertisers(pipeline: Pipeline, tiktok: Emulator) -> None:
