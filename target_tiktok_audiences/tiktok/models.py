@@ -128,13 +128,17 @@ class AudienceWithHistory(msgspec.Struct, frozen=True):
 
     @property
     def error(self) -> str | None:
-        """The newest thing TikTok says went wrong with a change, in full or in part."""
+        """The newest thing TikTok says went wrong with a change, in full or in part.
+
+        With the time of that change, where the history tells it: two changes that fail alike are two failures.
+        """
         partial = max(
             (entry for entry in self.audience_history if entry.msg),
             key=lambda entry: entry.opt_time or "",
             default=None,
         )
-        return self.audience_details.error_msg or (partial.msg if partial else None)
+        said = self.audience_details.error_msg or (partial.msg if partial else None)
+        return f"{said.rstrip('.')} ({partial.opt_time})" if said and partial and partial.opt_time else said
 
 
 class AudienceDetailsPage(msgspec.Struct, frozen=True):
