@@ -93,6 +93,13 @@ class LedgerFolder:
                 ((p, c) for p, c in self.cards() if c.is_of(wanted)), (self._new_path(wanted), replace(wanted))
             )
             locks.take(card, card.audience_id)
+            card = replace(
+                card,
+                name=wanted.name,
+                audience_id=wanted.audience_id or card.audience_id,
+                pinned=wanted.pinned,
+                retention_in_days=wanted.retention_in_days,
+            )
             return OpenLedger(card, path, locks, self._temporary, save=not self._dry_run)
         except BaseException:
             locks.release()
