@@ -200,6 +200,8 @@ class Ledger:
             self.facts.delivered_known = self.facts.delivered_known or action in {"CREATE", "REPLACE"}
             self.facts.audience_id, self.facts.last_action, self.facts.changed_at = audience_id, action, now
             self.facts.creating_since = None
+            if action == "CREATE":
+                self.facts.origin = "created"  # in this commit: a kill after it must not make the audience a stranger
 
     def refused(self, number: int) -> None:
         """Note that TikTok surely did nothing."""
