@@ -100,6 +100,12 @@ def in_flight(database: DuckDBPyConnection) -> list[tuple[int, datetime]]:
     return [(number, datetime.fromisoformat(at)) for number, at in database.execute(query).fetchall()]
 
 
+def replaces_in_flight(database: DuckDBPyConnection) -> bool:
+    """Tell whether TikTok may still fail a change that was to replace everybody."""
+    query = "(FROM change WHERE accepted_at IS NOT NULL AND action = 'REPLACE')"
+    return count(database, query) > 0
+
+
 def unanswered(database: DuckDBPyConnection) -> list[int]:
     """Give the changes that were intended and never answered."""
     return [number for (number,) in database.execute("SELECT id FROM change WHERE accepted_at IS NULL").fetchall()]

@@ -165,6 +165,8 @@ class Ledger:
             self.facts.error = error
             if failed:
                 self.facts.failures += 1
+                if delivered.replaces_in_flight(self._database):
+                    self.facts.delivered_known = False  # those who were in before the ledger may still be
                 for number, _ in in_flight:
                     delivered.make_unsure(self._database, number)
             elif done:
