@@ -1,0 +1,120 @@
+"""`kill -9` before and after each step of a run; then the table changes, and the next run must make it all good.
+
+One case of each step is played for one load method, and those around the call for all; with TEST_LONG, all for all.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import multiprocessing
+import os
+import signal
+import tempfile
+from contextlib import redirect_stdout
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from singer_sdk.plugin_base import _ConfigInput
+from tap import STEPS, Change, Source, interrupted
+
+from target_tiktok_audiences.target import TargetTikTokAudiences
+
+if TYPE_CHECKING:
+    from conftest import Outcome, Target
+    from emulator_client import Client
+
+METHODS = ("append-only", "upsert", "overwrite")
+AROUND_THE_CALL = {"intent", "call", "outcome", "state"}
+DEADLINE_S = 30
+
+CASES = [
+    pytest.param(step, when, method, id=f"{method}-{when}-{step}")
+    for number, (step, when) in enumerate((step, when) for step in STEPS for when in ("before", "after"))
+    for method in METHODS
+    if os.environ.get("TEST_LONG") or step in AROUND_THE_CALL or method == METHODS[number % 3]
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _fork_server() -> None:
+    """Start it before a test watches its temporary files; its own stay until the end."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["target_tiktok_audiences.target"])
+    forkserver.ensure_running()
+
+
+def die_within(config: dict[str, Any], given: bytes, folder: str, step: str, when: str) -> None:
+    """Run the target in this process, which ends before or after a step as by the power cord."""
+    tempfile.tempdir = folder
+    with (
+        (Path(folder) / "stdout").open("w") as stdout,
+        redirect_stdout(stdout),
+        interrupted(step, when, lambda: os.kill(os.getpid(), signal.SIGKILL)),
+    ):
+        TargetTikTokAudiences.invoke(config=_ConfigInput(config), file_input=io.BytesIO(given))  # type: ignore[arg-type]
+
+
+def kill(target: Target, source: Source, step: str, when: str) -> None:
+    """Run the target in a process that is killed; STATE that it had emitted by then is kept, as Meltano would."""
+    folder = target.folder / "killed"
+    folder.mkdir()
+    given = "".join(f"{json.dumps(message)}\n" for message in source.messages()).encode()
+    # A fork of a server without threads: a hundred fresh interpreters would take minutes.
+    process = multiprocessing.get_context("forkserver").Process(
+        target=die_within, args=(target.config, given, str(folder), step, when), daemon=True
+    )
+    process.start()
+    process.join(DEADLINE_S)
+    assert process.exitcode == -signal.SIGKILL
+    process.close()
+    (emitted,) = (folder / "stdout").read_text().splitlines() or [""]
+    source.state = json.loads(emitted) if emitted else source.state
+
+
+def become_calm(target: Target, source: Source) -> Outcome:
+    """Run, days apart, until nothing is to be done."""
+    for _ in range(5):
+        target.tiktok.advance(60)
+        outcome = target.run(source.messages())
+        assert outcome.exit_code == 0, outcome.log
+        source.state = outcome.state or source.state
+        if outcome.audience["plan"] == "NOTHING":
+            return outcome
+    pytest.fail(f"no end: {outcome.audience}")
+
+
+def check(tiktok: Client, source: Source) -> None:
+    (audience,) = tiktok.control("audiences").json()
+    assert tiktok.members(audience["audience_id"]) == source.wanted
+    assert [r["path"] for r in tiktok.requests() if r["path"].endswith("create/")] == ["/dmp/custom_audience/create/"]
+
+
+@pytest.fixture
+def source(target: Target, method: str) -> Source:
+    target.config |= {"load_method": method, "audience_name": "Customers", "min_audience_size": 1}
+    # The part that changes is small, so any change is a large share of it.
+    target.config |= {"max_removal_percent": 100, "max_reject_percent": 100}
+    source = Source(method)
+    source.change(*(Change(row, "set", 2000 + row) for row in range(5)))
+    return source
+
+
+@pytest.mark.parametrize(("step", "when", "method"), CASES)
+def test_a_first_run_that_is_killed(target: Target, tiktok: Client, source: Source, step: str, when: str) -> None:
+    kill(target, source, step, when)
+    source.change(Change(0, "set", 3000), Change(1, "deleted", 2001), Change(6, "set", 2006))
+    become_calm(target, source)
+    check(tiktok, source)
+
+
+@pytest.mark.parametrize(("step", "when", "method"), CASES)
+def test_a_later_run_that_is_killed(target: Target, tiktok: Client, source: Source, step: str, when: str) -> None:
+    source.state = target.run(source.messages()).state
+    tiktok.advance(60)
+    source.change(Change(0, "set", 3000), Change(1, "deleted", 2001), Change(2, "null"), Change(6, "set", 2006))
+    kill(target, source, step, when)
+    source.change(Change(0, "set", 2000), Change(1, "set", 3001), Change(6, "bad"), Change(7, "set", 2007))
+    become_calm(target, source)
+    check(tiktok, source)
