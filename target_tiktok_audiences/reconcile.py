@@ -189,6 +189,7 @@ def _state_proves_delivered(audience: AudienceRun, found: Resolved) -> bool:
     ledger, remembered = audience.opened.ledger, audience.remembered
     return (
         remembered is not None
+        and not audience.durable
         and remembered.digest is not None
         and remembered.audience_id == found.audience_id
         and found.standing.status in {Status.READY, Status.PROCESSING}
