@@ -247,7 +247,7 @@ class Run:
     @property
     def settled(self) -> bool:
         """Whether everything received is with TikTok or safe in a ledger, so that the tap's STATE may go out."""
-        settled = all(audience.settled for audience in self._audiences.values())
+        settled = all(audience.settled for audience in self._audiences.values() if audience.parts)
         return self._finished and not self.settings.dry_run and settled
 
     def close(self, message: str, exit_code: int) -> None:
