@@ -192,7 +192,7 @@ def _state_proves_delivered(audience: AudienceRun, found: Resolved) -> bool:
         and not audience.durable
         and remembered.digest is not None
         and remembered.audience_id == found.audience_id
-        and found.standing.status in {Status.READY, Status.PROCESSING}
+        and found.standing.status is Status.READY
         and not ledger.facts.delivered_known
         and remembered.digest == ledger.set_digest()
     )
