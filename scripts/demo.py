@@ -1,4 +1,4 @@
-"""The demo in five acts; `scripts/demo` prepares the environment and runs it."""
+"""The demo, in ten acts; `scripts/demo` prepares the environment and runs it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,6 +17,7 @@ from customers import customers, email_digests, phone_digests
 from playground import ROOT, STATE_ID, TARGET, Project, emulator, postgres
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ EXPECTED: dict[str, Callable[[Iterable[Customer]], set[str]]] = {
 """What each audience must hold for given rows, calculated without the target's code."""
 
 COMMAND = f"meltano run tap-postgres {TARGET}"
+RECORDS = ("read", "accepted", "duplicate", "missing", "rejected", "sent")
+PEOPLE = ("read", "missing", "deleted", "added", "removed", "waiting")
+"""Columns of the two parts: what became of the records, and what of the people."""
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
 
 
@@ -51,7 +56,9 @@ def main() -> int:
     out.print("On this machine: PostgreSQL, Meltano, an emulator of TikTok. Nobody is real.")
     try:
         with postgres(FOLDER / "postgres.log") as database, emulator(FOLDER / "emulator.log") as tiktok:
-            Demo(database, tiktok).play()
+            demo = Demo(database, tiktok)
+            demo.fill()
+            demo.keep_in_step()
     except (Untrue, RuntimeError, subprocess.CalledProcessError) as failure:
         out.print(f"\n[red]✗[/] {escape(str(failure))}\n  The logs in {FOLDER} tell more.", soft_wrap=True)
         return 1
@@ -82,8 +89,10 @@ class Demo:
         self.project = Project(FOLDER, database)
         self.project.connect(tiktok)
         self.acts = 0
+        self.report: dict[str, Any] = {}
+        """Of the run before."""
 
-    def play(self) -> None:
+    def fill(self) -> None:
         """Fill the audiences from the table, change it, and fill them again."""
         self.act("A table, as tables are")
         seeded = datetime.now(timezone.utc)
@@ -99,7 +108,7 @@ class Demo:
         first = self.run()
         ids = {entry["audience"]: entry["audience_id"] for entry in first}
         self.check(
-            all(2 * figures["read"] == sum(figures.values()) for figures in map(_figures, first)),
+            all(2 * figures["read"] == sum(figures[name] for name in RECORDS[:-1]) for figures in map(_figures, first)),
             "every row is accounted for: read = accepted + duplicate + missing + rejected",
         )
 
@@ -126,12 +135,78 @@ class Demo:
             {entry["audience"]: entry["audience_id"] for entry in second} == ids and len(created) == len(ids),
             "so this run has found its audiences, and created none",
         )
-        fresh = [before[-1], *changed]  # a tap reads the last row that it knows once more
         self.check(
-            all(entry["sent"] <= len(EXPECTED[entry["audience"]](fresh)) for entry in second),
-            f"and has sent what was new, not the table of {len(self.database.read()):,} rows",
+            all(
+                entry["sent"] == len(EXPECTED[entry["audience"]](changed) - EXPECTED[entry["audience"]](before))
+                for entry in second
+            ),
+            f"and has sent who was new, not the table of {len(self.database.read()):,} rows",
         )
         self.compare([*before, *changed])
+
+    def keep_in_step(self) -> None:
+        """Let people leave, TikTok be busy, a row vanish, and a table be cut short."""
+        self.act("Who has moved leaves, too", "load_method: overwrite, with --full-refresh")
+        out.print(
+            "  So far people were only added: the old addresses of those 200 are still there.\n  Once, the whole table:"
+        )
+        self.tiktok.advance(hours=48)
+        self.run("--full-refresh", columns=PEOPLE, load_method="overwrite")
+        self.compare(self.database.read())
+
+        self.act("60 customers withdraw", "load_method: upsert, which goes by the table's key")
+        self.tiktok.advance(hours=48)
+        now = datetime.now(timezone.utc)
+        self.database.write(
+            replace(row, email=None, phone=None, updated_at=now + timedelta(microseconds=place))
+            for place, row in enumerate(self.database.read()[100:160])
+        )
+        out.print("  Their address and number are null now; nothing else has changed:")
+        self.run(columns=PEOPLE, load_method="upsert")
+        self.compare(self.database.read())
+
+        self.act("TikTok is still busy with that", "an hour later")
+        self.tiktok.advance(hours=1)
+        before = self.database.read()
+        self.database.write(customers(range(5301, 5401), now + timedelta(seconds=1), datetime.now(timezone.utc)))
+        held = self.run(columns=PEOPLE, load_method="upsert")
+        out.print(Padding(f"[dim]{escape(held[0]['message'])}[/]", (0, 2)))
+        self.check(
+            all(entry["outcome"] == "held" and entry["waiting"] for entry in held),
+            "exit 0: the 100 new customers wait, and a refused call was not even tried",
+        )
+        self.check(
+            self.report["run"]["state_published"], "they are safe in the ledger, so the tap need not send them again"
+        )
+        self.compare(before)
+        out.print("  Two days later no row has changed; a tap reads its last one once more:")
+        self.tiktok.advance(hours=48)
+        self.run(columns=PEOPLE, load_method="upsert")
+        self.compare(self.database.read())
+
+        self.act("A deletion that holds only its key", f"meltano invoke {TARGET}")
+        self.tiktok.advance(hours=48)
+        deleted = [row.id for row in self.database.read()[1000:1040]]
+        self.database.delete(deleted)
+        messages = _deletions(deleted)
+        out.print("  40 rows are deleted in the table. Log-based replication tells of that, but needs")
+        out.print("  wal2json, which this PostgreSQL lacks; so the messages are made by hand, such as")
+        out.print(f"  [dim]{json.dumps(json.loads(messages.splitlines()[1])['record'])}[/]")
+        self.run(columns=PEOPLE, stdin=messages, load_method="upsert")
+        self.compare(self.database.read())
+
+        self.act("The table is cut short", "load_method: overwrite, with --full-refresh")
+        self.tiktok.advance(hours=48)
+        before = self.database.read()
+        self.database.delete(row.id for row in before[len(before) // 2 :])
+        out.print("  Half of its rows are gone: a failed import, or a tap that died?")
+        guarded = self.run("--full-refresh", columns=PEOPLE, expected=1, load_method="overwrite")
+        out.print(Padding(escape(guarded[0]["message"]), (0, 2)))
+        self.check(
+            all("would go" in entry["message"] and not entry["sent"] for entry in guarded),
+            "exit 1: nothing was sent, and no state went out",
+        )
+        self.compare(before)
 
     def act(self, title: str, aside: str = "") -> None:
         """Begin the next act."""
@@ -148,35 +223,48 @@ class Demo:
         """Say something true."""
         out.print(f"  [green]✓[/] {truth}")
 
-    def meltano(self, *arguments: str) -> str:
-        """Run Meltano, which is chatty: all that it says goes to its log, the last of it here if it fails."""
-        done = self.project.meltano(*arguments, report_path=str(FOLDER / "report.json"))
-        if done.returncode:
+    def meltano(self, *arguments: str, expected: int = 0, stdin: str = "", **settings: str) -> str:
+        """Run Meltano, which is chatty: all that it says goes to its log, the last of it here if it surprises."""
+        settings["report_path"] = str(FOLDER / "report.json")
+        done = self.project.meltano(*arguments, stdin=stdin, **settings)
+        if done.returncode != expected:
             last = "\n  ".join(done.stderr.strip().splitlines()[-5:])
             raise Untrue(f"`meltano {' '.join(arguments)}` ended with exit code {done.returncode}:\n  {last}")
         return done.stdout
 
-    def run(self) -> list[dict[str, Any]]:
-        """Run the pipeline; show and give what the target reports about each audience."""
+    def run(
+        self,
+        *flags: str,
+        columns: tuple[str, ...] = RECORDS,
+        expected: int = 0,
+        stdin: str = "",
+        **settings: str,
+    ) -> list[dict[str, Any]]:
+        """Run the pipeline, or the target alone on what it gets as `stdin`; show and give what it reports."""
         start = time.monotonic()
+        command = ("invoke", TARGET) if stdin else ("run", *flags, "tap-postgres", TARGET)
         with out.status("Meltano runs the pipeline ..."):
-            self.meltano("run", "tap-postgres", TARGET)
+            self.meltano(*command, expected=expected, stdin=stdin, **settings)
         seconds = time.monotonic() - start
-        report = json.loads((FOLDER / "report.json").read_text())
+        self.report = json.loads((FOLDER / "report.json").read_text())
+        audiences: list[dict[str, Any]] = self.report["audiences"]
         table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="dim")
         table.add_column()
-        for column in ("read", "accepted", "duplicate", "missing", "rejected", "sent"):
+        for column in columns:
             table.add_column(column, justify="right")
         table.add_column("by")
-        for entry in report["audiences"]:
-            figures = (f"{value:,}" for value in (*_figures(entry).values(), entry["sent"]))
-            table.add_row("  " + entry["audience"], *figures, entry["plan"])
+        for entry in audiences:
+            figures = _figures(entry)
+            table.add_row(
+                "  " + entry["audience"], *(f"{figures[column]:,}" for column in columns), entry["plan"] or "none"
+            )
         out.print(table)
-        for entry in report["audiences"]:
+        for entry in audiences if columns is RECORDS else ():
             reasons = (f"{count:,} {reason}" for book in entry["books"] for reason, count in book["rejected"].items())
             out.print(f"  [dim]rejected of {entry['audience']}: {', '.join(reasons)}[/]")
-        out.print(f"  [dim]{report['run']['seconds']:.1f} s in the target, {seconds:.0f} s with Meltano and the tap[/]")
-        return list(report["audiences"])
+        inside = self.report["run"]["seconds"]
+        out.print(f"  [dim]{inside:.1f} s in the target, {seconds:.0f} s with Meltano and the tap[/]")
+        return audiences
 
     def compare(self, rows: list[Customer]) -> None:
         """Hold the emulator's members against a calculation that shares no code with the target."""
@@ -192,10 +280,29 @@ class Demo:
 
 
 def _figures(entry: dict[str, Any]) -> dict[str, int]:
-    """Add up the books of an audience's streams."""
+    """Add up the books of an audience's streams, and what became of its people."""
     books = entry["books"]
-    figures = {name: sum(book[name] for book in books) for name in ("read", "accepted", "duplicate", "missing")}
-    return figures | {"rejected": sum(sum(book["rejected"].values()) for book in books)}
+    names = ("read", "accepted", "duplicate", "missing", "deleted")
+    figures = {name: sum(book[name] for book in books) for name in names}
+    figures["rejected"] = sum(sum(book["rejected"].values()) for book in books)
+    return figures | {name: entry[name] for name in ("sent", "added", "removed", "waiting")}
+
+
+def _deletions(ids: Iterable[int]) -> str:
+    """Write Singer messages as a log-based tap does for deleted rows."""
+    text = {"type": ["string", "null"]}
+    schema = {
+        "type": "SCHEMA",
+        "stream": "public-customers",
+        "schema": {"properties": {"id": {"type": "integer"}, "email": text, "phone": text, "_sdc_deleted_at": text}},
+        "key_properties": ["id"],
+    }
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    records = (
+        {"type": "RECORD", "stream": "public-customers", "record": {"id": number, "_sdc_deleted_at": now}}
+        for number in ids
+    )
+    return "".join(f"{json.dumps(message)}\n" for message in (schema, *records))
 
 
 if __name__ == "__main__":
