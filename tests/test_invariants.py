@@ -126,7 +126,8 @@ def lose_it(target: Target) -> None:
 def exchange_it(target: Target) -> None:
     """Put another ledger of the same audience in its place."""
     lose_it(target)
-    target.run(stream_of(1, 3, STREAM))
+    for _ in range(6):  # so often that it has more commits than the one that was there
+        target.run(stream_of(1, 3))
 
 
 def roll_it_back(target: Target) -> None:
@@ -357,6 +358,23 @@ def test_a_first_replacement_that_fails_later_leaves_no_strangers_in(target: Tar
     assert tiktok.members(audience_id, "?processed=true") == digests(1001, 2100)
 
 
+@pytest.mark.parametrize("fault", [{"drop": "after"}, {"drop": "before"}, {"http_status": 504, "after_effect": True}])
+@pytest.mark.parametrize(("lost", "then"), [((1, 1060), (1, 1050)), ((6, 1050), (1, 1050)), ((6, 1060), (1, 1050))])
+def test_a_lost_answer_leaves_nobody_in_or_out_by_mistake(
+    target: Target, tiktok: Client, fault: dict[str, Any], lost: tuple[int, int], then: tuple[int, int]
+) -> None:
+    outcome = target.run(whole(1, 1050), load_method="overwrite")
+    tiktok.advance(60)
+    tiktok.fault(path=UPDATE, **fault)
+    outcome = target.run(after(outcome, whole(*lost)), load_method="overwrite")
+    assert outcome.exit_code == 1
+    for _ in range(2):  # the table is again what it was
+        tiktok.advance(60)
+        outcome = target.run(after(outcome, whole(*then)), load_method="overwrite")
+        assert outcome.exit_code == 0
+    assert members(tiktok) == digests(*then)
+
+
 # Blast radius
 
 
@@ -539,19 +557,24 @@ def in_mid_run(
         return target.run(messages)
 
 
-@pytest.mark.parametrize("known", ["name", "id"])
+@pytest.mark.parametrize("known", ["name", "id", "not yet"])
 @pytest.mark.parametrize("second", ["name", "id"])
 def test_a_second_run_stops_at_once(
     target: Target, tiktok: Client, monkeypatch: pytest.MonkeyPatch, known: str, second: str
 ) -> None:
-    first = target.run(stream_of(1, 1000))
+    first = None
+    if known == "not yet":
+        audience_id = tiktok.seed(name=STREAM, members=digests(1, 1000))
+    else:
+        first = target.run(stream_of(1, 1000))
+        audience_id = first.audience["audience_id"]
     tiktok.advance(60)
-    audience_id = first.audience["audience_id"]
     ended: list[subprocess.CompletedProcess[str]] = []
 
     def run_another() -> None:
-        settings = {**target.config, "audience_id": audience_id} if second == "id" else target.config
-        settings = {name: value for name, value in settings.items() if second == "id" or name != "audience_id"}
+        by_id = {"audience_id": audience_id, "audience_name": "As another calls it"}
+        settings = {**target.config, **by_id} if second == "id" else {**target.config, "audience_id": None}
+        settings = {name: value for name, value in settings.items() if value is not None}
         config = target.folder / "second.json"
         config.write_text(json.dumps(settings))
         given = "".join(f"{json.dumps(message)}\n" for message in stream_of(1, 1100))
