@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from conftest import Outcome
 
 METHODS = ("append-only", "upsert", "overwrite")
-SEEDS = range(300) if os.environ.get("TEST_LONG") else range(4)
+SEEDS = range(100) if os.environ.get("TEST_LONG") else range(4)
 ROWS, PEOPLE = 14, 10
 KILLS = sorted(STEPS.keys() - {"close"})  # this process would keep the ledger open
 
