@@ -110,6 +110,7 @@ def test_every_key_is_written_each_time(target: Target, tiktok: Client) -> None:
     held = target.run(after(first, stream_of(1001, 1001)))
     tiktok.advance(48)
     sent = target.run(after(held, []))
+    tiktok.advance(48)
     without = target.run(after(sent, stream_of(1, 1001)), ledger_path=":memory:")
     for outcome in (first, held, sent, without):
         assert entry(outcome).keys() == keys
@@ -192,8 +193,10 @@ def test_an_unchanged_table_is_silent_without_its_ledger(
     for hours in (1, 60):
         tiktok.advance(hours)
         lose(target)
-        second = target.run(after(second, whole(1, 1010)), load_method="overwrite")
-        assert (second.exit_code, second.audience["plan"], changes(tiktok)) == (0, "NOTHING", sent)
+        came = target.run(after(second, whole(1, 1010)), load_method="overwrite")
+        plan = "HOLD" if hours == 1 else "NOTHING"  # what is processed may yet fail
+        assert (came.exit_code, came.audience["plan"], changes(tiktok)) == (0, plan, sent)
+        second = came if came.state else second
     tiktok.advance(48)
     lose(target)
     changed = target.run(after(second, whole(6, 1012)), load_method="overwrite")
@@ -211,9 +214,12 @@ def test_nothing_changed_nothing_sent(target: Target, tiktok: Client, load_metho
     assert sent
     for hours in (0, 25, 60):
         tiktok.advance(hours)
-        outcome = target.run(after(outcome, whole(1, 1000)), **settings)
-        assert (outcome.exit_code, outcome.audience["plan"], changes(tiktok)) == (0, "NOTHING", sent)
-        assert outcome.state
+        came = target.run(after(outcome, whole(1, 1000)), **settings)
+        # STATE's digest is believed of a valid audience alone: what is processed may yet fail.
+        plan = "NOTHING" if lasting or hours else "HOLD"
+        assert (came.exit_code, came.audience["plan"], changes(tiktok)) == (0, plan, sent)
+        assert (came.state is not None) is (plan == "NOTHING")
+        outcome = came if came.state else outcome
 
 
 # Without a volume
