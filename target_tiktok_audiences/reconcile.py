@@ -203,6 +203,7 @@ def _past(audience: AudienceRun, now: datetime) -> Past:
     came: Mapping[str, object] = {part.binding.stream: part for part in audience.parts}
     return Past(
         delivered_known=facts.delivered_known,
+        replace_owed=facts.replace_owed,
         all_parts_came=remembered is None or remembered.parts.keys() <= came.keys(),
         last_action=facts.last_action,
         creating_for=now - facts.creating_since if facts.creating_since else None,

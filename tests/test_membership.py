@@ -88,6 +88,8 @@ ROWS: list[tuple[str, Counts, Standing, Past, Do, str, int]] = [
     (OVERWRITE, counts(5), READY, Past(delivered_known=False, all_parts_came=False), Do.FAIL, "parts_missing", 0),
     (APPEND_ONLY, counts(5000), READY, UNKNOWN, Do.APPEND, "", 5000),
     (UPSERT, counts(5000), READY, UNKNOWN, Do.APPEND, "", 5000),
+    (UPSERT, counts(3), READY, Past(replace_owed=True), Do.REPLACE, "", 5000),
+    (APPEND_ONLY, counts(), READY, Past(replace_owed=True, all_parts_came=False), Do.REPLACE, "", 5000),
     # ready, adds and removals
     (OVERWRITE, counts(3, 4), READY, KNOWN, Do.REPLACE, "", 5000),
     (OVERWRITE, counts(3, 4), READY, Past(last_action="REMOVE"), Do.REPLACE, "", 5000),

@@ -34,14 +34,15 @@ class Counts:
 
 
 def counts(database: DuckDBPyConnection, desired: int) -> Counts:
-    """Count what is delivered and what differs; the number of desired ones is known."""
-    return Counts(
-        desired=desired,
-        delivered=count(database, "delivered"),
-        unsure=count(database, "(FROM delivered WHERE NOT sure)"),
-        adds=count(database, _ADDS),
-        removals=count(database, _REMOVALS),
+    """Count what is delivered and what differs, in one pass; the number of desired ones is known."""
+    delivered, unsure, adds, removals = one(
+        database,
+        "SELECT count(delivered.digest), count(*) FILTER (NOT sure),"
+        " count(*) FILTER (wanted.digest IS NOT NULL AND sure IS NOT TRUE),"
+        " count(*) FILTER (wanted.digest IS NULL)"
+        f" FROM {WANTED} AS wanted FULL JOIN delivered ON wanted.digest = delivered.digest",
     )
+    return Counts(desired, delivered, unsure, adds, removals)
 
 
 def call_rows(database: DuckDBPyConnection, action: str) -> int:
@@ -100,10 +101,9 @@ def in_flight(database: DuckDBPyConnection) -> list[tuple[int, datetime]]:
     return [(number, datetime.fromisoformat(at)) for number, at in database.execute(query).fetchall()]
 
 
-def replaces_in_flight(database: DuckDBPyConnection) -> bool:
-    """Tell whether TikTok may still fail a change that was to replace everybody."""
-    query = "(FROM change WHERE accepted_at IS NOT NULL AND action = 'REPLACE')"
-    return count(database, query) > 0
+def replaces(database: DuckDBPyConnection, number: int) -> bool:
+    """Tell whether a change was to replace everybody."""
+    return count(database, f"(FROM change WHERE id = {number} AND action = 'REPLACE')") > 0
 
 
 def unanswered(database: DuckDBPyConnection) -> list[int]:

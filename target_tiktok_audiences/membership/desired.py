@@ -73,19 +73,22 @@ def _stage(database: DuckDBPyConnection, number: int, part: Part) -> None:
 def _stage_by_key(database: DuckDBPyConnection, number: int, part: Part) -> None:
     """Keep the last word for each key."""
     columns = {"digest": "VARCHAR", "key": "VARCHAR", "turn": "BIGINT"}
-    database.execute(f"CREATE OR REPLACE TEMP TABLE line AS SELECT * FROM {_READ.format(columns)}", [str(part.path)])
-    database.execute("CREATE OR REPLACE TEMP TABLE last AS SELECT key, max(turn) AS turn FROM line GROUP BY key")
-    final = "FROM line SEMI JOIN last USING (key, turn)"
-    database.execute(f"INSERT INTO staged SELECT ?, key, unhex(digest) {final} WHERE digest <> '{NO_DIGEST}'", [number])
-    database.execute(f"INSERT INTO staged_gone SELECT ?, key {final} WHERE digest = '{NO_DIGEST}'", [number])
+    database.execute(
+        "CREATE OR REPLACE TEMP TABLE line AS SELECT key, arg_max(digest, turn) AS digest,"
+        f" count(*) FILTER (digest <> '{NO_DIGEST}') AS identified"
+        f" FROM {_READ.format(columns)} GROUP BY key",
+        [str(part.path)],
+    )
+    known = f"FROM line WHERE digest <> '{NO_DIGEST}'"
+    database.execute(f"INSERT INTO staged SELECT ?, key, unhex(digest) {known}", [number])
+    database.execute(f"INSERT INTO staged_gone SELECT ?, key FROM line WHERE digest = '{NO_DIGEST}'", [number])
     (part.books.superseded,) = one(
-        database, f"SELECT count(*) FROM line ANTI JOIN last USING (key, turn) WHERE digest <> '{NO_DIGEST}'"
+        database,
+        f"SELECT coalesce(sum(identified - (CASE WHEN digest = '{NO_DIGEST}' THEN 0 ELSE 1 END)), 0)::BIGINT FROM line",
     )
     part.books.accepted, part.books.duplicate = one(
         database,
-        "SELECT count(*), coalesce(sum(times - 1), 0)::BIGINT"
-        " FROM (SELECT count(*) AS times FROM staged WHERE part = ? GROUP BY digest)",
-        [number],
+        f"SELECT count(*), coalesce(sum(times - 1), 0)::BIGINT FROM (SELECT count(*) AS times {known} GROUP BY digest)",
     )
 
 

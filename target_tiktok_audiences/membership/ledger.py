@@ -68,9 +68,10 @@ class Ledger:
         self._database.execute("SET preserve_insertion_order = false")
         self._database.execute("SET temp_directory = ?", [str(spill)])
         self.facts = migrate(self._database)
-        with self._bare_transaction():
-            for number in delivered.unanswered(self._database):  # the process died in between
-                delivered.make_unsure(self._database, number)
+        if unanswered := delivered.unanswered(self._database):  # the process died in between
+            with self._transaction():
+                for number in unanswered:
+                    self._make_unsure(number)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -97,7 +98,7 @@ class Ledger:
         with self._transaction():
             before = self.facts.desired if self.parts() else None
             changes = desired.revise(self._database, bindings, now)
-            self.facts.desired = count(self._database, delivered.WANTED)
+            self.facts.desired = self._count_desired()
             left = "(SELECT DISTINCT digest FROM removed ANTI JOIN desired USING (digest))"
             gone = count(self._database, left)
             yield Revision(changes, PartChange("all streams", "", before, self.facts.desired, gone))
@@ -110,7 +111,7 @@ class Ledger:
             for number, binding in desired.bound(self._database).items():
                 if binding.stream == stream:
                     desired.drop(self._database, number)
-            self.facts.desired = count(self._database, delivered.WANTED)
+            self.facts.desired = self._count_desired()
             change = PartChange(stream, "", before, self.facts.desired, before - self.facts.desired)
             yield Revision([change], change)
 
@@ -165,10 +166,8 @@ class Ledger:
             self.facts.error = error
             if failed:
                 self.facts.failures += 1
-                if delivered.replaces_in_flight(self._database):
-                    self.facts.delivered_known = False  # those who were in before the ledger may still be
                 for number, _ in in_flight:
-                    delivered.make_unsure(self._database, number)
+                    self._make_unsure(number)
             elif done:
                 self.facts.failures = 0
                 for number in done:
@@ -199,7 +198,8 @@ class Ledger:
         """Note that TikTok accepted a change."""
         with self._transaction():
             delivered.accept(self._database, number, action, now)
-            self.facts.delivered_known = self.facts.delivered_known or action in {"CREATE", "REPLACE"}
+            if action in {"CREATE", "REPLACE"}:
+                self.facts.delivered_known, self.facts.replace_owed = True, False
             self.facts.audience_id, self.facts.last_action, self.facts.changed_at = audience_id, action, now
             self.facts.creating_since = None
             if action == "CREATE":
@@ -214,7 +214,7 @@ class Ledger:
     def lost(self, number: int) -> None:
         """Note that nobody knows whether TikTok did it."""
         with self._transaction():
-            delivered.make_unsure(self._database, number)
+            self._make_unsure(number)
 
     # What happened
 
@@ -255,11 +255,24 @@ class Ledger:
             raise
         self._database.commit()
 
+    def _count_desired(self) -> int:
+        """Count who should be in; where there is one part, that was counted with it."""
+        parts = self.parts()
+        if len(parts) == 1 and not count(self._database, "tombstone"):
+            return parts[0][1]
+        return count(self._database, delivered.WANTED)
+
+    def _make_unsure(self, number: int) -> None:
+        """Nobody knows what became of a change. After a replacement the members before it may all be in still."""
+        self.facts.replace_owed = self.facts.replace_owed or delivered.replaces(self._database, number)
+        delivered.make_unsure(self._database, number)
+
     def _forget_delivered(self) -> None:
         delivered.forget(self._database)
         self.facts = msgspec.structs.replace(
             self.facts,
             delivered_known=False,
+            replace_owed=False,
             last_action=None,
             changed_at=None,
             held_since=None,

@@ -81,6 +81,8 @@ class Past:
 
     delivered_known: bool = True
     """Whether the ledger knows all that the audience holds of ours."""
+    replace_owed: bool = False
+    """Whether a replacement was lost or failed, so that anybody may still be in."""
     all_parts_came: bool = True
     """Whether every part that STATE counts came in this run."""
     last_action: str | None = None
@@ -120,7 +122,7 @@ def make_plan(load_method: str, counts: Counts, standing: Standing, past: Past, 
             "It was found by its name, and who made it is not known: people may be added to it, and nobody removed. Set"
             " `audience_id` to make it ours, or `load_method: append-only`.",
         )
-    unknown = load_method == "overwrite" and not past.delivered_known
+    unknown = past.replace_owed or (load_method == "overwrite" and not past.delivered_known)
     if not (counts.adds or counts.removals or unknown):
         stillborn = standing.status is Status.PROCESSING and _is_stillborn(standing)
         return _too_small(standing) if stillborn else Plan(Do.NOTHING)
@@ -146,7 +148,7 @@ def _create(counts: Counts, past: Past, limits: Limits) -> Plan:
 def _change(load_method: str, counts: Counts, standing: Standing, past: Past, limits: Limits, *, unknown: bool) -> Plan:
     """Plan the call to an audience that is ready and differs."""
     enough = counts.desired >= limits.min_audience_size
-    if unknown and not past.all_parts_came:
+    if unknown and not (past.all_parts_came or past.replace_owed):
         return Plan(
             Do.FAIL,
             "parts_missing",
@@ -184,7 +186,8 @@ def _hold(reason: str, because: str, held_for: timedelta | None) -> Plan:
     held_for = held_for or timedelta()
     hours = int(held_for.total_seconds() // 3600)
     overdue = held_for >= OVERDUE_AFTER
-    message = f"{because}; what differs has waited for {hours} hours and is sent by a later run."
+    waited = f"has waited for {hours} hours" if hours else "waits"
+    message = f"{because}; what differs {waited}, and is sent by a later run."
     return Plan(
         Do.HOLD, reason, message + (" That is too long: ask TikTok's support." if overdue else ""), overdue=overdue
     )

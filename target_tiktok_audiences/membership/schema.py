@@ -46,10 +46,12 @@ class Facts(msgspec.Struct):
     origin: Origin | None = None
     delivered_known: bool = False
     """Whether *delivered* is all that the audience holds of ours; not so of an audience met without its ledger."""
+    replace_owed: bool = False
+    """Whether a replacement was lost or failed, so that anybody may still be in."""
     desired: int = 0
     last_action: str | None = None
     changed_at: datetime | None = None
-    """When the last change was sent that TikTok has not refused for sure."""
+    """When the last change was sent."""
     creating_since: datetime | None = None
     """When a creation was sent whose answer is not known."""
     held_since: datetime | None = None
