@@ -523,6 +523,20 @@ def test_the_rebuild(target: Target, tiktok: Client) -> None:
 # What waits for a stream that does not come
 
 
+@pytest.mark.parametrize("fault", [{"fail_later": "Matching failed."}, {"drop": "before"}])
+def test_a_rebuild_that_fails_is_made_again_by_any_method(
+    target: Target, tiktok: Client, fault: dict[str, Any]
+) -> None:
+    audience_id = tiktok.seed(name="Old", members=digests(1, 1100))
+    tiktok.fault(path=UPDATE, **fault)
+    outcome = target.run(whole(1001, 2100), load_method="overwrite", audience_id=audience_id, max_removal_percent=100)
+    for number in range(3):
+        tiktok.advance(60)
+        messages = after(outcome, stream_of(2101 + number, 2101 + number)[:-1])
+        outcome = target.run(messages, load_method="upsert", audience_id=audience_id)
+    assert members(tiktok) == digests(1001, 2103)
+
+
 def test_what_was_held_goes_out_though_its_stream_does_not_come(target: Target, tiktok: Client) -> None:
     def held(name: str) -> list[str]:
         return next(tiktok.members(a["audience_id"]) for a in tiktok.control("audiences").json() if a["name"] == name)
