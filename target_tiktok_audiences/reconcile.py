@@ -259,8 +259,9 @@ def _close_books(audience: AudienceRun, found: Resolved, now: datetime) -> None:
     report, ledger = audience.report, audience.opened.ledger
     counts = ledger.counts()
     waiting = counts.adds + counts.removals
+    settled = not (waiting or ledger.facts.replace_owed)
     since = now if report.sent else ledger.facts.held_since or now  # a call that was accepted is no standstill
-    ledger.hold(since if waiting else None)
+    ledger.hold(None if settled else since)
     facts, parts = ledger.facts, ledger.parts()
     report.desired, report.delivered, report.waiting = counts.desired, counts.delivered, waiting
     report.in_flight = ledger.in_flight()
@@ -273,10 +274,10 @@ def _close_books(audience: AudienceRun, found: Resolved, now: datetime) -> None:
         report.message = f"TikTok has failed {facts.failures} changes in a row after accepting them; ask its support."
     if waiting and report.outcome == "ok":
         report.message = f"{waiting:,} more wait for a later run: TikTok takes one change at a time."
-    audience.settled = audience.durable or (not waiting and facts.audience_id is not None)
+    audience.settled = audience.durable or (settled and facts.audience_id is not None)
     card = audience.opened.card
     card.streams, card.load_method = tuple(b.stream for b, _, _ in parts), audience.load_method
-    card.owed = bool(waiting or report.in_flight)
+    card.owed = not settled or report.in_flight > 0
     people: dict[str, int] = {}
     for binding, rows, _ in parts:
         people[binding.stream] = people.get(binding.stream, 0) + rows
@@ -287,10 +288,10 @@ def _close_books(audience: AudienceRun, found: Resolved, now: datetime) -> None:
         commit=facts.commit,
         parts=people,
         desired=counts.desired,
-        digest=None if waiting or counts.unsure or not facts.audience_id else ledger.set_digest(),
+        digest=ledger.set_digest() if settled and not counts.unsure and facts.audience_id else None,
         changed_at=facts.changed_at or (audience.remembered.changed_at if audience.remembered else None),
         error=facts.error,
-        held=bool(waiting),
+        held=not settled,
     )
 
 

@@ -544,6 +544,17 @@ def test_one_run_at_a_time_however_the_audience_is_named(tmp_path: Path) -> None
     folder.open(msgspec.structs.replace(CARD)).close()
 
 
+def test_a_ledger_that_is_put_aside_is_never_overwritten_by_the_next(tmp_path: Path) -> None:
+    opened = LedgerFolder(tmp_path / "ledgers", tmp_path).open(msgspec.structs.replace(CARD))
+    ids = []
+    for _ in range(2):
+        ids.append(opened.ledger.facts.ledger_id)
+        opened.begin_anew()
+    opened.close()
+    kept = {path.name.split(".")[-2] for path in (tmp_path / "ledgers").glob("*.gone")}
+    assert kept == {ledger_id[:8] for ledger_id in ids}
+
+
 def test_nobody_else_may_read_a_ledger(tmp_path: Path) -> None:
     os.umask(0o077)  # as the executable does
     folder = LedgerFolder(tmp_path / "deep" / "ledgers", tmp_path)

@@ -133,9 +133,10 @@ class OpenLedger:
 
     def begin_anew(self) -> None:
         """Put an empty ledger in the place of one that STATE does not know; the old file stays beside it."""
+        gone = self.ledger.facts.ledger_id[:8]
         self.ledger.close()
         if self._database:
-            self._database.replace(self._database.with_suffix(".gone"))
+            self._database.replace(self._database.with_suffix(f".{gone}.gone"))
         self.ledger = self._open()
 
     def _open(self) -> Ledger:
