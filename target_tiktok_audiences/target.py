@@ -98,6 +98,8 @@ class TargetTikTokAudiences(Target):
         if self.sink_exists(CREDENTIAL_CHECK_STREAM):
             self.run.check_credentials()
             self.logger.info("The credentials are good; no audience was touched")
+            super().process_endofpipe()
+            return
         try:
             self.run.finish(self._bookmark)
         except RunFailed:

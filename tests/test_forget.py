@@ -47,7 +47,7 @@ def test_it_is_guarded(filled: Target) -> None:
     assert told.exit_code == 1
     assert "1,400 of 1,600 people" in told.output
     assert "max_removal_percent" in told.output
-    assert run_forget(filled, "a", max_removal_percent=100).exit_code == 0
+    assert run_forget(filled, "a", "--force").exit_code == 0
 
 
 def test_what_nobody_knows_is_no_success(filled: Target) -> None:
@@ -65,7 +65,7 @@ def test_a_stream_that_moves_is_stopped_until_its_old_part_is_forgotten(target: 
     assert (moved.exit_code, moved.state) == (1, None)
     assert 'filled audience "Old"' in moved.last_line
     assert [audience["name"] for audience in tiktok.control("audiences").json()] == ["Old"]
-    assert run_forget(target, STREAM, max_removal_percent=100).exit_code == 0
+    assert "TikTok refuses fewer than 1,000" in run_forget(target, STREAM, "--force").output
     outcome = target.run(messages, audience_name="New")
     new = next(audience for audience in outcome.report["audiences"] if audience["audience"] == "New")
     assert new["outcome"] == "ok", new["message"]

@@ -10,7 +10,10 @@ from urllib.parse import urlsplit
 import click
 
 from target_tiktok_audiences.commands.configuration import config_option
-from target_tiktok_audiences.membership import LedgerFolder, PrivateFolder, Problem, check_blast_radius
+from target_tiktok_audiences.membership import LedgerFolder, PrivateFolder, Problem
+
+NO_LIMIT = 100
+TIKTOKS_FLOOR = 1000
 
 if TYPE_CHECKING:
     from target_tiktok_audiences.membership import Card
@@ -20,11 +23,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("stream")
 @click.option("--audience", help="Only in this audience, by name or id; else in every one that the stream has filled.")
+@click.option("--force", is_flag=True, help="However many leave.")
 @config_option
-def forget(stream: str, audience: str | None, settings: Settings) -> None:
+def forget(stream: str, audience: str | None, settings: Settings, *, force: bool) -> None:
     """Drop the part that STREAM has in its audiences, and what it is bound to.
 
-    Whom no other stream has brought leaves with the next run. No more than `max_removal_percent` may leave.
+    Whom no other stream has brought leaves with the next run. No more than `max_removal_percent` may leave, unless
+    forced.
     """
     os.umask(0o077)
     folder = PrivateFolder()
@@ -32,7 +37,8 @@ def forget(stream: str, audience: str | None, settings: Settings) -> None:
         ledgers = LedgerFolder(settings.ledger_path, folder.path)
         known = [card for _, card in ledgers.cards() if _is_meant(card, stream, audience, settings)]
         for card in known:
-            click.echo(_forget(ledgers, card, stream, settings))
+            limit = NO_LIMIT if force else min(feed.max_removal_percent for feed in settings.feeds)
+            click.echo(_forget(ledgers, card, stream, limit))
     except Problem as problem:
         click.echo(f"Error: {problem}", err=True)
         sys.exit(1)
@@ -48,18 +54,23 @@ def _is_meant(card: Card, stream: str, audience: str | None, settings: Settings)
     return here and stream in card.streams and audience in {None, card.name, card.audience_id}
 
 
-def _forget(ledgers: LedgerFolder, card: Card, stream: str, settings: Settings) -> str:
-    limit = min(feed.max_removal_percent for feed in settings.feeds)
+def _forget(ledgers: LedgerFolder, card: Card, stream: str, limit: int) -> str:
     opened = ledgers.open(card)
     try:
         with opened.ledger.forgetting(stream) as revision:
-            check_blast_radius(revision, limit, None, replaces=False)
+            leave, before = revision.total.gone, revision.total.before or 0
+            if leave * 100 > before * limit:
+                raise Problem(
+                    f'{leave:,} of {before:,} people would leave audience "{card.name}", more than the {limit} % of'
+                    " `max_removal_percent`. Nothing was changed. If that is right, add --force."
+                )
         opened.card.streams = tuple(name for name in opened.card.streams if name != stream)
         opened.card.owed = True
     finally:
         opened.close()
-    leave = revision.total.gone
+    few = revision.total.after < TIKTOKS_FLOOR
     return (
         f'Stream {stream} is forgotten in audience "{card.name}" ({card.audience_id or "not created"}, advertiser'
         f" {card.advertiser_id}): {leave:,} people leave with the next run, {revision.total.after:,} stay."
+        + (" TikTok refuses fewer than 1,000: delete the audience there, if nobody is to stay." if few else "")
     )

@@ -9,6 +9,7 @@ from target_tiktok_audiences.membership.problem import Problem
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from target_tiktok_audiences.membership.desired import PartChange
     from target_tiktok_audiences.membership.ledger import Revision
     from target_tiktok_audiences.membership.staging import Binding
 
@@ -57,7 +58,7 @@ def check_blast_radius(revision: Revision, limit: int, reference: Mapping[str, i
             )
         if gone * 100 > before * limit:
             raise TooManyWouldGo(
-                f"{gone:,} of {before:,} people of {change.stream} would go, more than the {limit} % of"
+                f"{gone:,} of {before:,} people of {_named(change, revision)} would go, more than the {limit} % of"
                 f" `max_removal_percent`. Nothing was sent. Was the stream cut short? {_OVERRIDE}"
             )
     if replaces and not compared:
@@ -65,6 +66,10 @@ def check_blast_radius(revision: Revision, limit: int, reference: Mapping[str, i
             f"All members would be replaced by {revision.total.after:,} people, and there is neither a ledger nor a"
             f" state to compare that with. Nothing was sent. {_OVERRIDE}"
         )
+
+
+def _named(change: PartChange, revision: Revision) -> str:
+    return "all streams" if change is revision.total else f'stream "{change.stream}"'
 
 
 def check_binding(bound: Sequence[Binding], wanted: Binding, fields: set[str]) -> None:
