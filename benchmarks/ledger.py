@@ -144,7 +144,7 @@ def _ledger(folder: Path, rows: int) -> dict[str, Any]:
     clock.lap("files")
     result = clock.result()
     _check((plan.do, counts.adds, counts.removals) == (Do.REPLACE, rows // CHANGED, rows // CHANGED))
-    _check(sum(file.stat().st_size for file in files) == rows * 65)
+    _check(sum(file.path.stat().st_size for file in files) == rows * 65)
 
     change = ledger.intend(plan.do.value, now)
     ledger.accepted(change, plan.do.value, "1", now)

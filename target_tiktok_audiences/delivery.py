@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from target_tiktok_audiences.membership import BooksDoNotBalance, Problem
-from target_tiktok_audiences.tiktok import Action, CalculateType, TikTokError
+from target_tiktok_audiences.tiktok import Action, CalculateType, FileLost, TikTokError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from target_tiktok_audiences.membership import Ledger, OpenLedger, Plan
     from target_tiktok_audiences.tiktok import TikTok
 
@@ -23,8 +26,7 @@ class CreationLost(Problem):
 
     def __init__(self, error: TikTokError, change: int, rows: int, files: int) -> None:
         super().__init__(
-            f"{error} Whether the audience was created is not known, and none of its name is listed yet. The next run"
-            " looks for it before it creates one."
+            f"{error} Whether the audience was created is not known; the next run looks for it before it creates one."
         )
         self.change = change
         self.rows = rows
@@ -40,23 +42,55 @@ class Delivery:
     files: int
 
 
+@dataclass(frozen=True)
+class UploadFile:
+    """A file to upload, and the MD5 of it, in hex: equal rows make equal files."""
+
+    path: Path
+    md5: str
+
+
 def deliver(plan: Plan, audience_id: str | None, opened: OpenLedger, folder: Path, tiktok: TikTok) -> Delivery:
     """Write the files of a plan, upload them, note the intent, make the one call, note what came of it.
 
     Raises `TikTokError`; the ledger then holds what is sure: nothing was done, or it is not known.
     """
-    card, ledger, action = opened.card, opened.ledger, plan.do.value
-    kind = CalculateType(card.contract)
-    paths = []
-    rows = ledger.call_rows(action)
+    rows = opened.ledger.call_rows(plan.do.value)
     with TemporaryDirectory(dir=folder) as temporary:
-        files = write_files(plan, ledger, Path(temporary))
-        for number, file in enumerate(files, 1):
+        files = write_files(plan, opened.ledger, Path(temporary))
+        try:
+            changed = _change(plan, audience_id, _upload(files, opened, tiktok), opened, tiktok)
+        except FileLost as lost:
+            log.warning("%s Uploading them again.", lost.summary)
+            changed = _change(plan, audience_id, _upload(files, opened, tiktok), opened, tiktok)
+    return Delivery(changed, rows, len(files))
+
+
+def _upload(files: Sequence[UploadFile], opened: OpenLedger, tiktok: TikTok) -> list[str]:
+    """Upload files, but for those that an interrupted run has uploaded; give TikTok's path of each."""
+    card, ledger = opened.card, opened.ledger
+    there = ledger.uploads(tiktok.now)
+    known = sum(file.md5 in there for file in files)
+    if known:
+        log.info('Audience "%s": %d of %d files are with TikTok already', card.name, known, len(files))
+    paths = []
+    for number, file in enumerate(files, 1):
+        path = there.get(file.md5)
+        if path is None:
             log.info('Audience "%s": uploading file %d of %d', card.name, number, len(files))
-            paths.append(tiktok.upload(card.advertiser_id, file, kind))
+            path = tiktok.upload(card.advertiser_id, file.path, file.md5, CalculateType(card.contract))
+            ledger.uploaded(file.md5, path, tiktok.now)
+        paths.append(path)
+    return paths
+
+
+def _change(plan: Plan, audience_id: str | None, paths: Sequence[str], opened: OpenLedger, tiktok: TikTok) -> str:
+    """Make the one call, between its intent and its outcome; give the audience's id."""
+    card, ledger, action = opened.card, opened.ledger, plan.do.value
     change = ledger.intend(action, tiktok.now)
     try:
         if audience_id is None:
+            kind = CalculateType(card.contract)
             audience_id = tiktok.create(card.advertiser_id, card.name, paths, kind, card.retention_in_days)
         else:
             tiktok.update(card.advertiser_id, audience_id, paths, Action(action))
@@ -65,26 +99,28 @@ def deliver(plan: Plan, audience_id: str | None, opened: OpenLedger, folder: Pat
             ledger.refused(change)
             raise
         if audience_id is None:
-            raise CreationLost(error, change, rows, len(files)) from None
+            raise CreationLost(error, change, plan.rows, plan.files) from None
         ledger.lost(change)
         raise
     ledger.accepted(change, action, audience_id, tiktok.now)
-    return Delivery(audience_id, rows, len(files))
+    return audience_id
 
 
-def write_files(plan: Plan, ledger: Ledger, folder: Path) -> list[Path]:
+def write_files(plan: Plan, ledger: Ledger, folder: Path) -> list[UploadFile]:
     """Write the rows of the call into files of the plan's size: one digest a line, no header, sorted."""
-    files: list[Path] = []
+    signatures: dict[Path, hashlib._Hash] = {}
     written = 0
     for block in ledger.sorted_lines(plan.rows_per_file):
         if written % plan.rows_per_file == 0:
-            files.append(folder / f"upload-{len(files) + 1}.csv")
-        with files[-1].open("ab") as lines:
+            file = folder / f"upload-{len(signatures) + 1}.csv"
+            signatures[file] = hashlib.md5(usedforsecurity=False)
+        with file.open("ab") as lines:
             lines.write(block)
+        signatures[file].update(block)
         written += block.count(b"\n")
-    if written != plan.rows or len(files) != plan.files:
+    if written != plan.rows or len(signatures) != plan.files:
         raise BooksDoNotBalance(
-            f"{plan.rows:,} rows in {plan.files} files were planned, and {written:,} in {len(files)} written. Nothing"
-            " was sent. This is a fault of the target; please report it with this line."
+            f"{plan.rows:,} rows in {plan.files} files were planned, and {written:,} in {len(signatures)} written."
+            " Nothing was sent. This is a fault of the target; please report it with this line."
         )
-    return files
+    return [UploadFile(file, signature.hexdigest()) for file, signature in signatures.items()]

@@ -26,7 +26,7 @@ from target_tiktok_audiences.membership import (
 )
 from target_tiktok_audiences.resolve import Known, find_by_name, resolve
 from target_tiktok_audiences.state import RememberedAudience
-from target_tiktok_audiences.tiktok import NotEditable
+from target_tiktok_audiences.tiktok import NotEditable, TikTokError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -245,7 +245,10 @@ def _carry_out(plan: Plan, counts: Counts, audience: AudienceRun, found: Resolve
 def _look_for_creation(lost: CreationLost, opened: OpenLedger, tiktok: TikTok) -> Delivery:
     """Look for an audience whose creation was not answered: none had its name a moment ago, so a new one is ours."""
     ledger, card = opened.ledger, opened.card
-    made = find_by_name(tiktok, card.advertiser_id, card.name)
+    try:
+        made = find_by_name(tiktok, card.advertiser_id, card.name)
+    except (Problem, TikTokError):
+        made = None
     since = ledger.facts.creating_since
     if made is None or made.created_at is None or since is None or made.created_at < since:
         ledger.lost(lost.change)

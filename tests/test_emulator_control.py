@@ -152,6 +152,21 @@ def test_the_server_stops_at_once_though_an_answer_is_delayed() -> None:
     assert time.monotonic() - began < 5
 
 
+def test_an_answer_drips_without_an_end(tiktok: Client) -> None:
+    tiktok.fault(path=USER, drip_s=0.001)
+    with requests.get(tiktok.base + USER, headers=tiktok.headers, timeout=10, stream=True) as answer:
+        came = "".join(map(chr, (block[0] for block, _ in zip(answer.iter_content(1), range(1000), strict=False))))
+    assert json.loads(came)["code"] == 0
+    assert len(came) == 1000
+
+
+def test_a_connection_is_dropped_while_the_request_comes_in(tiktok: Client) -> None:
+    tiktok.fault(path="/dmp/custom_audience/file/upload/", drop="during")
+    with pytest.raises(requests.ConnectionError):
+        tiktok.send_file(b"x" * 20_000_000)
+    assert tiktok.upload(digests(10))
+
+
 def test_failing_later_leaves_refused_requests_refused(tiktok: Client) -> None:
     tiktok.fault(path=UPDATE, fail_later="Matching failed.")
     assert tiktok.update("1", digests(1))["code"] == 40007

@@ -256,7 +256,7 @@ def test_a_server_that_is_not_tiktok(target: Target, tiktok: Client) -> None:
 
 def test_nobody_listens(target: Target) -> None:
     check(target.run(GOOD, api_url="http://127.0.0.1:9/open_api/v1.3"), "cannot be reached", "`api_url`")
-    assert len(target.pauses) == 5
+    assert 30 < sum(target.pauses) <= 120
 
 
 # What is not said

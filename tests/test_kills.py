@@ -45,25 +45,35 @@ def _fork_server() -> None:
     forkserver.ensure_running()
 
 
-def die_within(config: dict[str, Any], given: bytes, folder: str, step: str, when: str) -> None:
+def die_within(config: dict[str, Any], given: bytes, folder: str, step: str, when: str, skip: int) -> None:
     """Run the target in this process, which ends before or after a step as by the power cord."""
     tempfile.tempdir = folder
+    left = [skip]
+
+    def die() -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
     with (
         (Path(folder) / "stdout").open("w") as stdout,
         redirect_stdout(stdout),
-        interrupted(step, when, lambda: os.kill(os.getpid(), signal.SIGKILL)),
+        interrupted(step, when, die),
     ):
         TargetTikTokAudiences.invoke(config=_ConfigInput(config), file_input=io.BytesIO(given))  # type: ignore[arg-type]
 
 
-def kill(target: Target, source: Source, step: str, when: str) -> None:
-    """Run the target in a process that is killed; STATE that it had emitted by then is kept, as Meltano would."""
+def kill(target: Target, source: Source, step: str, when: str, skip: int = 0) -> None:
+    """Run the target in a process that is killed, once the step has come so often.
+
+    STATE that it had emitted by then is kept, as Meltano would.
+    """
     folder = target.folder / "killed"
     folder.mkdir()
     given = "".join(f"{json.dumps(message)}\n" for message in source.messages()).encode()
     # A fork of a server without threads: a hundred fresh interpreters would take minutes.
     process = multiprocessing.get_context("forkserver").Process(
-        target=die_within, args=(target.config, given, str(folder), step, when), daemon=True
+        target=die_within, args=(target.config, given, str(folder), step, when, skip), daemon=True
     )
     process.start()
     process.join(DEADLINE_S)
@@ -117,4 +127,21 @@ def test_a_later_run_that_is_killed(target: Target, tiktok: Client, source: Sour
     kill(target, source, step, when)
     source.change(Change(0, "set", 2000), Change(1, "set", 3001), Change(6, "bad"), Change(7, "set", 2007))
     become_calm(target, source)
+    check(tiktok, source)
+
+
+@pytest.mark.parametrize("method", ["overwrite"])
+@pytest.mark.usefixtures("method")
+def test_a_run_that_is_killed_after_40_of_49_uploads_goes_on_at_the_41st(
+    target: Target, tiktok: Client, source: Source
+) -> None:
+    target.config["batch_size_rows"] = 22
+    source.change(*(Change(row, "set", 2000 + row) for row in range(5, 12)))
+    kill(target, source, "upload", "before", skip=40)
+    before = len(tiktok.requests())
+    outcome = target.run(source.messages())
+    assert outcome.audience["files"] == 49
+    assert "40 of 49 files are with TikTok already" in outcome.log
+    uploads = [request for request in tiktok.requests()[before:] if request["path"].endswith("upload/")]
+    assert len(uploads) == 9
     check(tiktok, source)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import itertools
 import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from target_tiktok_audiences.emulator.answers import envelope
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from datetime import datetime
 
     from starlette.types import Receive, Scope, Send
@@ -41,8 +45,10 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, omit_defau
     """Answer with this text."""
     location: str | None = None
     """Answer with a redirect to this address."""
-    drop: Literal["before", "after"] | None = None
-    """Close the connection without an answer, before or after the effect."""
+    drop: Literal["before", "during", "after"] | None = None
+    """Close the connection without an answer: before the effect, while the request is still coming in, or after."""
+    drip_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """Have the effect, and send the answer one byte at a time, with pauses of so many seconds, without an end."""
     truncate: bool = False
     """Have the effect, and answer with the first half of the answer."""
     after_effect: bool = False
@@ -52,11 +58,17 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, omit_defau
 
 
 class HangUp(Response):
-    """No answer at all: the connection is closed."""
+    """No answer at all: the connection is closed, at once or after the first piece of the request's body."""
+
+    def __init__(self, *, reads_first: bool = False) -> None:
+        super().__init__()
+        self.reads_first = reads_first
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Close the socket, and leave when the server knows it."""
         del send
+        if self.reads_first:
+            await receive()
         scope[TRANSPORT].abort()
         while (await receive())["type"] != "http.disconnect":
             pass
@@ -80,14 +92,14 @@ def take_fault(faults: list[Fault], path: str) -> Fault | None:
 
 def comes_before_effect(fault: Fault) -> bool:
     """Tell whether a fault keeps the request from having an effect."""
-    return not (fault.after_effect or fault.drop == "after" or fault.truncate)
+    return not (fault.after_effect or fault.drop == "after" or fault.truncate or fault.drip_s)
 
 
 def spoiled_answer(fault: Fault, now: datetime) -> Response | None:
     """Make the answer that a fault gives instead of the true one, if it does."""
     status = fault.http_status
     if fault.drop:
-        return HangUp()
+        return HangUp(reads_first=fault.drop == "during")
     if fault.location is not None:
         return Response(status_code=status or HTTPStatus.FOUND, headers={"location": fault.location})
     if fault.body is not None:
@@ -98,6 +110,19 @@ def spoiled_answer(fault: Fault, now: datetime) -> Response | None:
     if status is not None:
         return Response(f"<html><body><h1>{status}</h1></body></html>\n", status, media_type="text/html")
     return None
+
+
+def dripping(answer: Response, pause_s: float, stopping: asyncio.Event) -> Response:
+    """Send an answer byte by byte, and then blanks, until somebody has had enough."""
+
+    async def drip() -> AsyncIterator[bytes]:
+        for byte in itertools.chain(bytes(answer.body), itertools.repeat(ord(" "))):
+            yield bytes([byte])
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(stopping.wait(), pause_s)
+                return
+
+    return StreamingResponse(drip(), answer.status_code, media_type=answer.media_type)
 
 
 def truncated(answer: Response) -> Response:

@@ -20,7 +20,14 @@ from target_tiktok_audiences.emulator import api, files, oauth
 from target_tiktok_audiences.emulator.accounts import CHANGE_AUDIENCES, READ_AUDIENCES, Grant
 from target_tiktok_audiences.emulator.answers import Code, Refusal, envelope
 from target_tiktok_audiences.emulator.calls import Call
-from target_tiktok_audiences.emulator.faults import HangUp, comes_before_effect, spoiled_answer, take_fault, truncated
+from target_tiktok_audiences.emulator.faults import (
+    HangUp,
+    comes_before_effect,
+    dripping,
+    spoiled_answer,
+    take_fault,
+    truncated,
+)
 from target_tiktok_audiences.emulator.state import LoggedRequest
 from target_tiktok_audiences.tiktok.models import Action
 
@@ -82,6 +89,8 @@ async def answer(request: Request, emulator: Emulator, stopping: asyncio.Event) 
             entry.code = fault.code
             return spoiled
     true = await _true_answer(request, emulator, entry, fault.fail_later)
+    if fault.drip_s:
+        return dripping(true, fault.drip_s, stopping)
     spoiled = truncated(true) if fault.truncate else spoiled_answer(fault, emulator.now())
     if spoiled is not None:
         entry.code = fault.code

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 APPLIED_AFTER = timedelta(hours=48)
 """TikTok processes a change for at most that long, and may fail it meanwhile."""
 
+UPLOAD_LIVES = timedelta(hours=3)
+"""How long a file is taken to be with TikTok, which does not tell: long enough for an orchestrator to try again."""
+
 _MEMORY = "1GB"  # past it DuckDB goes on on disk
 
 LedgerError = duckdb.Error
@@ -189,6 +192,7 @@ class Ledger:
         """Note, before the call, what it is about to do; gives the change's number."""
         with self._transaction():
             number = delivered.intend(self._database, action)
+            self._database.execute("DELETE FROM upload")  # TikTok may take a file once only
             self.facts.changed_at = now
             if action == "CREATE":
                 self.facts.creating_since = now.replace(microsecond=0)  # as exact as TikTok's own times
@@ -204,6 +208,16 @@ class Ledger:
             self.facts.creating_since = None
             if action == "CREATE":
                 self.facts.origin = "created"  # in this commit: a kill after it must not make the audience a stranger
+
+    def uploads(self, now: datetime) -> dict[str, str]:
+        """Give the files that TikTok has and no call has used: path by MD5."""
+        rows = self._database.execute("SELECT md5, path, uploaded_at FROM upload").fetchall()
+        return {md5: path for md5, path, at in rows if abs(now - datetime.fromisoformat(at)) < UPLOAD_LIVES}
+
+    def uploaded(self, md5: str, path: str, now: datetime) -> None:
+        """Note a file that TikTok has; the next intent uses it up."""
+        with self._transaction():
+            self._database.execute("INSERT INTO upload VALUES (?, ?, ?)", [md5, path, now.isoformat()])
 
     def refused(self, number: int) -> None:
         """Note that TikTok surely did nothing."""

@@ -28,6 +28,7 @@ _MIGRATIONS = (
     CREATE TABLE tombstone (digest BLOB, since VARCHAR);
     CREATE TABLE journal (ended_at VARCHAR, report VARCHAR);
     """,
+    "CREATE TABLE upload (md5 VARCHAR, path VARCHAR, uploaded_at VARCHAR);",
 )
 """One script for each version of the schema; opening a ledger brings it up to the newest."""
 

@@ -2,24 +2,31 @@
 
 TikTokError
 ├── Unreachable      the request never left: TikTok did nothing
+├── NotTikTok        somebody else answered: TikTok did nothing
 ├── NoAnswer         it may have left, and no answer came that can be read: TikTok may have done it
 └── Refused          TikTok answered with a code that is not 0
-    ├── AccessDenied     the token, its scopes or the role of its user
-    ├── RateLimited      too many calls, of this app or for this advertiser
-    ├── NotEditable      the audience is being processed, or too small: the same call works later
-    ├── NotFound         no such audience
-    ├── FileLost         an uploaded file that TikTok no longer has
-    ├── Conflict         another write at the same moment
-    └── ServiceFailed    TikTok's own fault, or its maintenance
+    ├── AccessDenied       the token, its scopes or the role of its user
+    ├── RateLimited        too many calls, of this app or for this advertiser
+    │   └── DayUsedUp      until the day is over
+    ├── NotEditable        the audience is being processed, or too small: the same call works later
+    ├── NotFound           no such audience
+    ├── FileLost           an uploaded file that TikTok no longer has
+    ├── SignatureMismatch  an uploaded file that arrived changed
+    ├── Busy               another write, or a task, at the same moment
+    ├── OurFault           a request that TikTok should never have got
+    └── ServiceFailed      TikTok's own fault
+        └── Maintenance    or closed for a while
 """
 
 from __future__ import annotations
+
+_DUPLICATED = 40050
 
 
 class TikTokError(Exception):
     """Any failure of a call; its text is one line for the user: what happened, code, request id, what to do."""
 
-    advice = "Try again later; if it stays, give TikTok's support the request id."
+    advice = "Run again later; if it stays, give TikTok's support the request id."
     transient = False
     """Whether the same call may soon succeed."""
     certain = False
@@ -33,15 +40,21 @@ class TikTokError(Exception):
         *,
         code: int | None = None,
         request_id: str | None = None,
-        advice: str | None = None,
+        advice: str = "",
     ) -> None:
         where = f"{path} (code {code}, request {request_id or 'unknown'})" if code is not None else path
-        message = " ".join(message.split())
-        super().__init__(f"{self.happened} {where}: {message.rstrip('.')}. {advice or self.advice}")
+        self.summary = f"{self.happened} {where}: {' '.join(message.split()).rstrip('.')}."
+        """What happened, without what to do."""
+        super().__init__(self.summary)
         self.path = path
         self.message = message
         self.code = code
-        self.request_id = request_id
+        self.advice = advice or self.advice
+        self.tried = ""
+        """How often and how long it was tried, if more than once."""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, [self.summary, self.tried, self.advice]))
 
 
 class Unreachable(TikTokError):
@@ -65,6 +78,7 @@ class NoAnswer(TikTokError):
     """The connection broke, timed out or brought something that is no answer of TikTok's."""
 
     happened = "TikTok gave no clear answer to"
+    advice = "Run again; if it stays, check the network and the proxy."
     transient = True
 
 
@@ -74,9 +88,7 @@ class Refused(TikTokError):
     happened = "TikTok refused"
     advice = "Correct the setting that TikTok names."
 
-    def __init__(
-        self, path: str, message: str, *, code: int, request_id: str | None, advice: str | None = None
-    ) -> None:
+    def __init__(self, path: str, message: str, *, code: int, request_id: str | None, advice: str = "") -> None:
         super().__init__(path, message, code=code, request_id=request_id, advice=advice)
         self.certain = 40000 <= code < 50000 and code != _DUPLICATED  # noqa: PLR2004
 
@@ -91,17 +103,16 @@ class AccessDenied(Refused):
 
 
 class RateLimited(Refused):
-    """QPS passes in a second and QPM in five minutes; QPD lasts until 00:00 UTC."""
+    """Too many calls; a second or some minutes later there is room again."""
 
-    advice = (
-        "The app's calls for this advertiser are used up for now; run again later, or ask TikTok for a higher tier."
-    )
+    advice = "Run fewer pipelines of this app at a time, or ask TikTok for a higher tier."
+    transient = True
 
-    def __init__(
-        self, path: str, message: str, *, code: int, request_id: str | None, advice: str | None = None
-    ) -> None:
-        super().__init__(path, message, code=code, request_id=request_id, advice=advice)
-        self.transient = "QPD" not in message
+
+class DayUsedUp(RateLimited):
+    """Too many calls for this day, which ends at 00:00 UTC."""
+
+    transient = False
 
 
 class NotEditable(Refused):
@@ -119,72 +130,38 @@ class NotFound(Refused):
 class FileLost(Refused):
     """An uploaded file has expired, or its path is unknown."""
 
-    advice = "Run again: the files will be uploaded anew."
+    advice = "Run again: the files are uploaded anew."
 
 
 class SignatureMismatch(Refused):
     """The file arrived changed; a second upload usually settles it."""
 
-    advice = "The upload arrived damaged; run again."
+    advice = "What was uploaded arrived damaged; check the network, and run again."
     transient = True
 
 
-class Conflict(Refused):
-    """Two writes met."""
+class Busy(Refused):
+    """Two writes met, or a task is not ready."""
 
-    advice = "Something else changed the audience at the same moment; run again."
+    advice = "Something else is changing the audience at the same moment; run again later."
     transient = True
+
+
+class OurFault(Refused):
+    """A request that this program should never make."""
+
+    advice = "This is a fault of the target, or TikTok has changed; please report this line."
 
 
 class ServiceFailed(Refused):
     """TikTok's own fault; whether the call took effect is unknown."""
 
+    happened = "TikTok failed at"
+    advice = "Run again later; if it stays, give TikTok's support the request id."
     transient = True
 
 
 class Maintenance(ServiceFailed):
-    """TikTok is closed for a while."""
+    """TikTok is closed for minutes to hours."""
 
-    advice = "TikTok is under maintenance, for minutes to hours; run again later."
     transient = False
-
-
-_DUPLICATED = 40050
-_KINDS: dict[int, type[Refused]] = {
-    **dict.fromkeys(
-        (40001, 40003, 40101, 40102, 40103, 40104, 40105, 40106, 40107, 40108, 40110, *range(40112, 40120)),
-        AccessDenied,
-    ),
-    **dict.fromkeys((40124, 40125, 40130, 40131, 41000), AccessDenied),
-    **dict.fromkeys((40016, 40100, 40132, 40133, 51021, 61000), RateLimited),
-    40007: NotFound,
-    40202: Conflict,
-    40900: SignatureMismatch,
-    40905: FileLost,
-    40910: FileLost,
-    60001: Maintenance,
-}
-_ADVICE = {
-    40006: "This version of the target speaks API v1.3; check the setting `api_url`.",
-    40010: "Check the host in the setting `api_url`.",
-    40062: "Send hashed identifiers: switch `apply_hashing` on, or hash them before.",
-    40118: "The feature is not open to this account or region; ask TikTok.",
-    40300: "Check `advertiser_id`.",
-    40301: "The advertiser was deleted; check `advertiser_id`.",
-    40302: "Check `advertiser_id`.",
-    41000: "TikTok does not serve the country of this machine's address.",
-}
-
-
-def refusal(path: str, code: int, message: str, request_id: str | None) -> Refused:
-    """Make the error that a code stands for.
-
-    40002 covers every wrong parameter and, told apart by its text alone, an audience that is being processed or
-    has an unfinished replace; the numeric code of the latter is not published.
-    """
-    text = message.lower()
-    if "not editable" in text or "unfinished replace" in text:
-        kind: type[Refused] = NotEditable
-    else:
-        kind = _KINDS.get(code, ServiceFailed if code >= 50000 else Refused)  # noqa: PLR2004
-    return kind(path, message, code=code, request_id=request_id, advice=_ADVICE.get(code))

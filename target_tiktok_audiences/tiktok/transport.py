@@ -1,0 +1,204 @@
+"""One request and its answer.
+
+Every answer is HTTP 200 with a `code`; 0 alone is success. The token travels in the header `Access-Token`, never in a
+URL; redirects are not followed, so that it goes nowhere else.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+import requests
+import urllib3
+
+from target_tiktok_audiences.tiktok.codes import refusal
+from target_tiktok_audiences.tiktok.errors import NoAnswer, NotTikTok, TikTokError, Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from requests_toolbelt import MultipartEncoder
+
+CONNECT_TIMEOUT_S = 30
+ANSWER_TIMEOUT_S = 120
+"""For the first byte of an answer, and again for all of the rest."""
+LARGEST_ANSWER_BYTES = 64_000_000
+
+T = TypeVar("T")
+
+
+class Envelope(msgspec.Struct):
+    """What wraps every answer; `data` may be absent."""
+
+    code: int
+    message: str | None = ""
+    request_id: str | None = None
+    data: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One answered call."""
+
+    path: str
+    code: int
+    request_id: str | None
+
+    @property
+    def changes(self) -> bool:
+        """Whether it was made to change an audience."""
+        return self.path.endswith(("/create/", "/update/"))
+
+
+class Transport:
+    """The way to TikTok: a token, a host, and what was answered so far."""
+
+    def __init__(self, access_token: str, api_url: str, user_agent: str, session: requests.Session | None) -> None:
+        self._token = access_token
+        self._url = api_url.rstrip("/")
+        self._user_agent = user_agent
+        self._session = session or requests.Session()
+        if self._url.startswith("http://"):
+            self._session.trust_env = False  # http stays on this machine, so no proxy may see the token
+        self._date: datetime | None = None
+        self.calls: list[Call] = []
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._session.close()
+
+    @property
+    def now(self) -> datetime:
+        """TikTok's clock as its last answer gave it, else this machine's."""
+        return self._date or datetime.now(timezone.utc)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        answer: type[T],
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Mapping[str, Any] | None = None,
+        multipart: MultipartEncoder | None = None,
+    ) -> T:
+        """Make one call and read the `data` of its answer as the given shape."""
+        headers = {"Access-Token": self._token, "User-Agent": self._user_agent}
+        if multipart:
+            headers["Content-Type"] = multipart.content_type
+        with _no_foreign_errors(path):
+            response = self._session.request(
+                method,
+                f"{self._url}/{path}",
+                params=params,
+                json=json,
+                data=multipart,
+                headers=headers,
+                timeout=(CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S),
+                allow_redirects=False,
+                stream=True,
+            )
+            with response:
+                content = _content(path, response)
+        self._date = _date(response) or self._date
+        return self._read(path, response.status_code, content, answer)
+
+    def _read(self, path: str, status: int, content: bytes, answer: type[T]) -> T:
+        """Unwrap an answer. The code in the body counts before the HTTP status, as TikTok says."""
+        try:
+            content = content.replace(self._token.encode(), b"***")  # nothing that TikTok says may quote it
+            envelope = msgspec.json.decode(content, type=Envelope)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise _http_error(path, status) from None
+        self.calls.append(Call(path, envelope.code, envelope.request_id))
+        if envelope.code != 0:
+            raise refusal(path, envelope.code, envelope.message or "", envelope.request_id, self.now)
+        try:
+            return msgspec.json.decode(envelope.data, type=answer)
+        except msgspec.DecodeError:
+            raise NoAnswer(path, f"the data of request {envelope.request_id} have an unknown shape") from None
+
+
+def _content(path: str, response: requests.Response) -> bytes:
+    """Read the body of an answer, within limits: a timeout of the socket begins anew with every byte."""
+    deadline = time.monotonic() + ANSWER_TIMEOUT_S
+    content = b""
+    while block := response.raw.read1(1 << 16, decode_content=True):
+        content += block
+        if len(content) > LARGEST_ANSWER_BYTES:
+            raise NoAnswer(path, f"its answer has more than {LARGEST_ANSWER_BYTES:,} bytes")
+        if time.monotonic() > deadline:
+            raise NoAnswer(path, f"its answer has not ended after {ANSWER_TIMEOUT_S} s")
+    return content
+
+
+def _http_error(path: str, status: int) -> TikTokError:
+    if status == 429:  # noqa: PLR2004 - before TikTok's own limits, which come as codes
+        return Unreachable(path, "HTTP status 429, too many requests", advice=_EDGE)
+    if 300 <= status < 500 and status != 408:  # noqa: PLR2004 - whoever answered did nothing; 408: who knows
+        return NotTikTok(path, f"HTTP status {status}, which is no answer of TikTok's API")
+    return NoAnswer(path, f"HTTP status {status} and no JSON answer")
+
+
+_EDGE = "Run fewer pipelines at a time; if it stays, check the proxy."
+
+
+@contextmanager
+def _no_foreign_errors(path: str) -> Iterator[None]:
+    """Turn the errors of requests and urllib3 into ours, without their texts, which quote URLs."""
+    try:
+        yield
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as exc:
+        causes = list(_causes(exc))
+        kind = Unreachable if any(map(_never_left, causes)) else NoAnswer
+        raise kind(path, _why(causes)) from None
+
+
+def _causes(exc: BaseException) -> Iterator[BaseException]:
+    """Give an error and what caused it, from the outside in; requests hides causes in arguments."""
+    yield exc
+    inside = [*exc.args, getattr(exc, "reason", None), exc.__cause__]
+    for cause in inside:
+        if isinstance(cause, BaseException):
+            yield from _causes(cause)
+
+
+def _never_left(cause: BaseException) -> bool:
+    """Tell whether a connection was surely never made. Of the errors of TLS, these two end its handshake."""
+    no_tls = isinstance(cause, ssl.SSLCertVerificationError) or getattr(cause, "reason", "") == "WRONG_VERSION_NUMBER"
+    return no_tls or isinstance(
+        cause,
+        (
+            requests.ConnectTimeout,
+            requests.exceptions.ProxyError,
+            urllib3.exceptions.NewConnectionError,
+            urllib3.exceptions.ConnectTimeoutError,
+            socket.gaierror,
+        ),
+    )
+
+
+def _why(causes: Sequence[BaseException]) -> str:
+    """Say it in the words of the system, which quote nothing."""
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"certificate not accepted ({cause.verify_message})"
+        if isinstance(cause, (TimeoutError, requests.Timeout)):
+            return "timed out"
+    said = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
+    return said[-1] if said else f"the connection broke off ({type(causes[-1]).__name__})"
+
+
+def _date(response: requests.Response) -> datetime | None:
+    try:
+        return parsedate_to_datetime(response.headers.get("Date", ""))
+    except ValueError:
+        return None
