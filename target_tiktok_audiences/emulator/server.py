@@ -96,6 +96,8 @@ class _Protocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # Else the body of an answer waits 40 ms for the acknowledgement of its head.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         app = self.app
 
         async def app_with_transport(scope: Scope, receive: Receive, send: Send) -> None:
