@@ -1,6 +1,6 @@
-"""Write what is generated in README.md and meltano.yml from the settings, as `--about` gives them.
+"""Write what is generated in README.md, meltano.yml and docs/faults.md: settings, as `--about` gives them, and faults.
 
-`.venv/bin/python scripts/docs.py` rewrites both files; a test fails while they are stale.
+`.venv/bin/python scripts/docs.py` rewrites them; a test fails while they are stale.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
+
+import fault_table
 
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
@@ -68,7 +70,11 @@ def generated(path: Path, text: str) -> str:
 
 def files() -> dict[Path, str]:
     """Give every file with a generated part, as it should be."""
-    parts = {ROOT / "README.md": settings_table(), ROOT / "meltano.yml": meltano_settings()}
+    parts = {
+        ROOT / "README.md": settings_table(),
+        ROOT / "meltano.yml": meltano_settings(),
+        ROOT / "docs/faults.md": fault_table.markdown(),
+    }
     return {path: generated(path, text) for path, text in parts.items()}
 
 

@@ -56,10 +56,10 @@ def resolve(tiktok: TikTok, card: Card, known: Known) -> Resolved:
     Raises `Unresolved` where the id that was set names none or the name is not unique, and `TikTokError`.
     """
     if card.pinned and card.audience_id:
-        found = _get(tiktok, card.advertiser_id, card.audience_id)
+        found = tiktok.audience(card.advertiser_id, card.audience_id)
         if found is None:
             raise Unresolved(
-                f"Advertiser {card.advertiser_id} has no audience {card.audience_id}. Correct `audience_id`, or take it"
+                f"Advertiser {card.advertiser_id} has no audience {card.audience_id}. Check `audience_id`, or take it"
                 " out to have the audience found by its name or created."
             )
         return _resolved(tiktok, card, found, "set", known)

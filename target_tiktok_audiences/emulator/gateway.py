@@ -80,6 +80,8 @@ async def answer(request: Request, emulator: Emulator, stopping: asyncio.Event) 
     if fault is None:
         return await _true_answer(request, emulator, entry)
     if fault.delay_s:
+        with contextlib.suppress(ClientDisconnect):
+            await request.body()  # it has arrived, so the effect comes even if the client no longer waits
         # A server that is told to stop does not wait.
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(stopping.wait(), fault.delay_s)

@@ -77,7 +77,7 @@ class TikTok:
 
     def user(self) -> None:
         """Ask for the token's user: the cheapest proof that a token is good."""
-        self._call("GET", "user/info/", Any)
+        self._call("GET", "user/info/", dict)
 
     def advertisers(self, advertiser_ids: Sequence[str]) -> list[models.Advertiser]:
         """Look up ad accounts; one that the token may not see is an error or is left out."""

@@ -124,7 +124,7 @@ class NotEditable(Refused):
 class NotFound(Refused):
     """There is nothing of that id."""
 
-    advice = "Check the id, and that it belongs to this advertiser."
+    advice = "Check `audience_id`, and that the audience belongs to this advertiser."
 
 
 class FileLost(Refused):
