@@ -7,7 +7,6 @@ import sys
 import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from rich.console import Console
 
@@ -114,7 +113,7 @@ class Run:
 
     def _audience(self, feed: Feed, name: str) -> AudienceRun:
         card = Card(
-            api_host=urlsplit(self.settings.api_url).netloc,
+            api_host=self.settings.api_host,
             advertiser_id=feed.advertiser_id,
             contract=feed.contract.name,
             name=name,
@@ -191,7 +190,7 @@ class Run:
 
     def _open_owed(self) -> None:
         """Open the ledgers that owe something though no stream came for them in this run."""
-        host = urlsplit(self.settings.api_url).netloc
+        host = self.settings.api_host
         ours = {feed.advertiser_id for feed in self.settings.feeds}
         limit = min(feed.max_removal_percent for feed in self.settings.feeds)
         for _, card in self._ledgers.cards():

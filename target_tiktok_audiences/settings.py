@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import platformdirs
 from singer_sdk import typing as th
@@ -239,7 +240,7 @@ class Feed:
 class Settings:
     """The configuration of a run, checked."""
 
-    access_token: str
+    access_token: str = field(repr=False)
     api_url: str
     feeds: tuple[Feed, ...]
     batch_size_rows: int | None
@@ -252,6 +253,11 @@ class Settings:
     rejects_key: bool
     report_path: Path | None
     dry_run: bool
+
+    @property
+    def api_host(self) -> str:
+        """Which of TikTok's hosts, or an emulator: part of what a ledger belongs to."""
+        return urlsplit(self.api_url).netloc
 
     def feeds_of(self, stream: str) -> list[Feed]:
         """Give the feeds of a stream; none where no entry of `audiences` matches it."""

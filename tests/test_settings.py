@@ -9,6 +9,8 @@ from singer_sdk.exceptions import ConfigValidationError
 
 from target_tiktok_audiences.config_errors import unreadable_variables
 from target_tiktok_audiences.settings import SCHEMA, Settings
+from target_tiktok_audiences.target import TargetTikTokAudiences
+from target_tiktok_audiences.tiktok import TikTok
 
 if TYPE_CHECKING:
     from conftest import Target
@@ -54,6 +56,12 @@ def test_an_entry_takes_from_above_what_it_leaves_out() -> None:
         (False, "17", "GB"),
     ]
     assert settings(audiences=[{"stream": "a"}]).feeds_of("b") == []
+
+
+def test_nothing_that_holds_the_token_shows_it() -> None:
+    with TargetTikTokAudiences(config={**GOOD, "ledger_path": ":memory:"}) as target:
+        for holder in (settings(), target, target.run, target.run.settings, TikTok("token-of-tiktok")):
+            assert "token-of-tiktok" not in repr(holder) + str(holder)
 
 
 def test_null_means_the_default() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 
@@ -50,7 +49,7 @@ def forget(stream: str, audience: str | None, settings: Settings, *, force: bool
 
 
 def _is_meant(card: Card, stream: str, audience: str | None, settings: Settings) -> bool:
-    here = card.api_host == urlsplit(settings.api_url).netloc
+    here = card.api_host == settings.api_host
     return here and stream in card.streams and audience in {None, card.name, card.audience_id}
 
 
