@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from target_tiktok_audiences.membership import BooksDoNotBalance, Problem
+from target_tiktok_audiences.signals import signals
 from target_tiktok_audiences.tiktok import Action, CalculateType, FileLost, TikTokError
 
 if TYPE_CHECKING:
@@ -87,8 +88,10 @@ def _upload(files: Sequence[UploadFile], opened: OpenLedger, tiktok: TikTok) -> 
 def _change(plan: Plan, audience_id: str | None, paths: Sequence[str], opened: OpenLedger, tiktok: TikTok) -> str:
     """Make the one call, between its intent and its outcome; give the audience's id."""
     card, ledger, action = opened.card, opened.ledger, plan.do.value
+    signals.check()
     change = ledger.intend(action, tiktok.now)
     try:
+        signals.check()
         if audience_id is None:
             kind = CalculateType(card.contract)
             audience_id = tiktok.create(card.advertiser_id, card.name, paths, kind, card.retention_in_days)

@@ -25,6 +25,7 @@ from target_tiktok_audiences.membership import (
 )
 from target_tiktok_audiences.reconcile import AudienceRun, Surroundings, prove, reconcile
 from target_tiktok_audiences.report import AudienceReport, RejectsFile, RunReport
+from target_tiktok_audiences.signals import signals
 from target_tiktok_audiences.tiktok import TikTokError
 
 if TYPE_CHECKING:
@@ -216,6 +217,7 @@ class Run:
         except LedgerError as error:
             told = str(error).splitlines()[0]
             report.outcome, report.message = "failed", f"Its ledger cannot be read or written: {told}"
+        signals.check()  # an error may be all that the ledger's database has made of a signal
         calls = self._tiktok.calls[calls_before:]
         report.calls = len(calls)
         report.request_ids = [call.request_id for call in calls if call.changes and call.request_id]

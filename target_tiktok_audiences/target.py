@@ -8,9 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-import signal
 import sys
-import threading
 import time
 import traceback
 from functools import partial
@@ -30,12 +28,12 @@ from target_tiktok_audiences.membership import Problem
 from target_tiktok_audiences.reader import MessageReader
 from target_tiktok_audiences.run import Run, RunFailed
 from target_tiktok_audiences.settings import SCHEMA, Settings
+from target_tiktok_audiences.signals import signals
 from target_tiktok_audiences.sinks import CREDENTIAL_CHECK_STREAM, StreamSink
 from target_tiktok_audiences.tiktok import TikTok, TikTokError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
     from singer_sdk import Sink
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
@@ -71,8 +69,6 @@ class TargetTikTokAudiences(Target):
                 raise ConfigValidationError(config_errors.CONFIG_WRONG, errors=errors)
         super().__init__(**options)
         self.max_parallelism = 1  # the SDK drains in threads, which signals do not reach
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGHUP, self._handle_termination)  # a closed terminal ends a run as SIGTERM does
         settings = Settings.from_config(self.config)
         tiktok = TikTok(
             settings.access_token, settings.api_url, user_agent=f"{self.name}/{__version__}", sleep=type(self).sleep
@@ -139,11 +135,16 @@ class TargetTikTokAudiences(Target):
         if sys.stdin is None or sys.stdout is None:
             cls.logger.error("Standard input and standard output are needed, and one of them is closed")
             sys.exit(1)
+        signals.watch()
         try:
-            with cls(
-                config=config.config if config else {}, parse_env_config=bool(config and config.parse_env)
-            ) as target:
+            with (
+                cls(
+                    config=config.config if config else {}, parse_env_config=bool(config and config.parse_env)
+                ) as target,
+                signals.interrupting(),
+            ):
                 target.listen(file_input)
+            signals.check()
         except BaseException as error:  # noqa: BLE001 - the SDK would print any error whole, and it may quote a record
             cls.logger.error("%s", _last_words(error))  # noqa: TRY400
             sys.exit(_exit_code(error))
@@ -190,6 +191,8 @@ class TargetTikTokAudiences(Target):
         if not self.run.settled:
             self.logger.info("No state is emitted: the tap sends these records again")
             return
+        signals.check()
+        signals.defer()  # a STATE that has begun to go out goes out whole
         try:
             sys.stdout.write(serialize_json(state.write(state_of_tap, self.run.remembered)) + "\n")
             sys.stdout.flush()
@@ -210,12 +213,13 @@ class TargetTikTokAudiences(Target):
             " `batch_config` off in the tap."
         )
 
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Stop, publishing nothing; the SDK would drain half a stream, emit its STATE and exit 0."""
-        raise SystemExit(128 + signum)
+    def _setup_signal_handlers(self) -> None:
+        """Leave ours in place; at a signal the SDK would drain half a stream, emit its STATE and exit 0."""
 
 
 def _exit_code(error: BaseException | None) -> int:
+    if signals.received:
+        return 128 + signals.received
     if isinstance(error, SystemExit) and isinstance(error.code, int):
         return error.code
     return 1 if error else 0
@@ -223,12 +227,13 @@ def _exit_code(error: BaseException | None) -> int:
 
 def _last_words(error: BaseException) -> str:
     """Give the line that ends a failed run; the text of an unexpected error stays out, for it may quote a record."""
+    if signals.received:
+        code = 128 + signals.received
+        return f"Stopped by a signal (exit {code}): from here on nothing is sent, and no state is emitted"
     if isinstance(error, ConfigValidationError):
         return f"{error}: {'; '.join(error.errors)}"
     if isinstance(error, EXPECTED):
         return " ".join(str(error).split())
-    if isinstance(error, SystemExit):
-        return f"Stopped by a signal (exit {error.code}): nothing more is sent, and no state is emitted"
     frames = traceback.extract_tb(error.__traceback__)
     if any(frame.filename.endswith(("mapper.py", "simpleeval.py")) for frame in frames):
         return (

@@ -16,6 +16,7 @@ import pytest
 from emulator_client import ADVERTISER, TOKEN, Client, emulated
 from singer_sdk.plugin_base import _ConfigInput
 
+from target_tiktok_audiences.signals import STOPPING
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (*STOPPING, signal.SIGALRM)}
     umask = os.umask(0o022)
     yield
     os.umask(umask)

@@ -5,22 +5,13 @@ One case of each step is played for one load method, and those around the call f
 
 from __future__ import annotations
 
-import io
-import json
-import multiprocessing
 import os
 import signal
-import tempfile
-from contextlib import redirect_stdout
-from multiprocessing import forkserver
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import child
 import pytest
-from singer_sdk.plugin_base import _ConfigInput
-from tap import STEPS, Change, Source, interrupted
-
-from target_tiktok_audiences.target import TargetTikTokAudiences
+from tap import STEPS, Change, Source
 
 if TYPE_CHECKING:
     from conftest import Outcome, Target
@@ -28,7 +19,6 @@ if TYPE_CHECKING:
 
 METHODS = ("append-only", "upsert", "overwrite")
 AROUND_THE_CALL = {"intent", "call", "outcome", "state"}
-DEADLINE_S = 30
 
 CASES = [
     pytest.param(step, when, method, id=f"{method}-{when}-{step}")
@@ -40,27 +30,7 @@ CASES = [
 
 @pytest.fixture(scope="module", autouse=True)
 def _fork_server() -> None:
-    """Start it before a test watches its temporary files; its own stay until the end."""
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["target_tiktok_audiences.target"])
-    forkserver.ensure_running()
-
-
-def die_within(config: dict[str, Any], given: bytes, folder: str, step: str, when: str, skip: int) -> None:
-    """Run the target in this process, which ends before or after a step as by the power cord."""
-    tempfile.tempdir = folder
-    left = [skip]
-
-    def die() -> None:
-        left[0] -= 1
-        if left[0] < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    with (
-        (Path(folder) / "stdout").open("w") as stdout,
-        redirect_stdout(stdout),
-        interrupted(step, when, die),
-    ):
-        TargetTikTokAudiences.invoke(config=_ConfigInput(config), file_input=io.BytesIO(given))  # type: ignore[arg-type]
+    child.start_fork_server()
 
 
 def kill(target: Target, source: Source, step: str, when: str, skip: int = 0) -> None:
@@ -68,19 +38,9 @@ def kill(target: Target, source: Source, step: str, when: str, skip: int = 0) ->
 
     STATE that it had emitted by then is kept, as Meltano would.
     """
-    folder = target.folder / "killed"
-    folder.mkdir()
-    given = "".join(f"{json.dumps(message)}\n" for message in source.messages()).encode()
-    # A fork of a server without threads: a hundred fresh interpreters would take minutes.
-    process = multiprocessing.get_context("forkserver").Process(
-        target=die_within, args=(target.config, given, str(folder), step, when, skip), daemon=True
-    )
-    process.start()
-    process.join(DEADLINE_S)
-    assert process.exitcode == -signal.SIGKILL
-    process.close()
-    (emitted,) = (folder / "stdout").read_text().splitlines() or [""]
-    source.state = json.loads(emitted) if emitted else source.state
+    ended = child.run(target.config, source.messages(), target.folder, kill=(step, when, skip))
+    assert ended.exit_code == -signal.SIGKILL
+    source.state = ended.state or source.state
 
 
 def become_calm(target: Target, source: Source) -> Outcome:

@@ -75,16 +75,11 @@ class TestSuiteOfTheSdk(get_target_test_class(TargetOfTheSuite, config=CONFIG)):
 
 
 OVERRIDDEN = [
-    (
-        TargetTikTokAudiences,
-        Target,
-        "_handle_termination",
-        "(self, signum: 'int', frame: 'FrameType | None') -> 'None'",
-    ),
     (TargetTikTokAudiences, Target, "_process_activate_version_message", "(self, message_dict: 'dict') -> 'None'"),
     (TargetTikTokAudiences, Target, "_process_batch_message", "(self, message_dict: 'dict') -> 'None'"),
     (TargetTikTokAudiences, Target, "_process_state_message", "(self, message_dict: 'dict') -> 'None'"),
     (TargetTikTokAudiences, Target, "_write_state_message", "(self, state: 'dict') -> 'None'"),
+    (TargetTikTokAudiences, PluginBase, "_setup_signal_handlers", "(self) -> 'None'"),
     (TargetTikTokAudiences, PluginBase, "_validate_config", "(self, *, raise_errors: 'bool' = True) -> 'list[str]'"),
     (StreamSink, Sink, "_remove_sdc_metadata_from_record", "(self, record: 'dict') -> 'None'"),
     (StreamSink, Sink, "_remove_sdc_metadata_from_schema", "(self) -> 'None'"),

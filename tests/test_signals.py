@@ -1,0 +1,163 @@
+"""SIGTERM, SIGINT and SIGHUP at random moments of a run: it stops at once and cleanly, and the next one makes it good.
+
+The moments lie between the first line of the target's own code (before it is the start of Python, 128 + n or not) and
+the end of a run as long as the one before. With TEST_LONG there are five times as many.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import child
+import duckdb
+import pytest
+from emulator_client import ADVERTISER, TOKEN, Client, emulated
+from tap import KEY, Change, Source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from child import Ended
+
+METHODS = ("append-only", "upsert", "overwrite")
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SIGNALLED_RUNS = 1000 if os.environ.get("TEST_LONG") else 204
+IN_A_CHAIN = 4
+SEEDS = range(SIGNALLED_RUNS // IN_A_CHAIN // len(METHODS))
+AT_ONCE = 3
+FIRST_GUESS_S = 0.4
+WORDS = "Stopped by a signal"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _fork_server() -> None:
+    child.start_fork_server()
+
+
+@dataclass
+class Chain:
+    """Runs of one pipeline, every second of which gets a signal."""
+
+    load_method: str
+    rng: random.Random
+    tiktok: Client
+    folder: Path
+    seconds: float = FIRST_GUESS_S
+    """How long the last run took that got none."""
+    source: Source = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.source = Source(self.load_method)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return {
+            "access_token": TOKEN,
+            "advertiser_id": ADVERTISER,
+            "contract": "EMAIL_SHA256",
+            "api_url": self.tiktok.base,
+            "audience_name": "Customers",
+            "ledger_path": str(self.folder / "ledgers"),
+            "load_method": self.load_method,
+            "min_audience_size": 1,
+            "max_reject_percent": 100,
+            "max_removal_percent": 100,
+        }
+
+    def play(self) -> None:
+        landed = 0
+        for _ in range(3 * IN_A_CHAIN):
+            landed += self.signalled()
+            self.good()
+            if landed == IN_A_CHAIN:
+                break
+        else:
+            pytest.fail(f"only {landed} signals came before the end of a run")
+        self.become_calm()
+        (audience,) = self.tiktok.control("audiences").json()
+        assert self.tiktok.members(audience["audience_id"], "?processed=true") == self.source.wanted
+
+    def become_calm(self) -> None:
+        for _ in range(5):
+            before = self.changes()
+            self.good()
+            if self.changes() == before:
+                return
+        pytest.fail("no end")
+
+    def changes(self) -> int:
+        paths = [request["path"] for request in self.tiktok.requests()]
+        return sum(path.endswith(("create/", "update/")) for path in paths)
+
+    def change(self) -> None:
+        self.tiktok.advance(60)
+        rows = (self.rng.randrange(8) for _ in range(self.rng.choice([0, 1, 3])))
+        self.source.change(
+            *(Change(row, self.rng.choice(["set", "set", "null", "deleted"]), 5000 + row % 5) for row in rows)
+        )
+
+    def signalled(self) -> bool:
+        """Let a run be signalled, once or twice; tell whether that came before its end."""
+        self.change()
+        signals = [(self.rng.uniform(0, self.seconds), self.rng.choice(SIGNALS))]
+        if self.rng.random() < 0.25:
+            signals.append((self.rng.choice([0, 0.0005, 0.005, 0.02]), self.rng.choice(SIGNALS)))
+        ended = child.run(self.config, self.source.messages(), self.folder, signals=signals)
+        self.source.state = ended.state or self.source.state
+        assert ended.temporary == [], ended
+        lines = ended.stderr.splitlines()
+        assert all(line.startswith(("INFO ", "WARNING ", "ERROR ")) for line in lines), ended
+        if ended.exit_code == 0:
+            assert ended.state, ended
+            return False
+        # Of two signals that come at once Python hands on first the one with the lower number.
+        assert ended.exit_code in {128 + number for _, number in signals}, ended
+        assert WORDS in lines[-1], ended
+        assert [line for line in lines if line.startswith("ERROR ")] == lines[-1:], ended
+        assert ended.seconds < child.DEADLINE_S / 2
+        return True
+
+    def good(self) -> Ended:
+        """Run without a signal; after it the emulator holds what the ledger says, and what the source says."""
+        self.tiktok.advance(60)
+        ended = child.run(self.config, self.source.messages(), self.folder)
+        assert (ended.exit_code, ended.temporary) == (0, []), ended
+        assert ended.state, ended
+        self.seconds = ended.seconds
+        (audience,) = self.tiktok.control("audiences").json()
+        members = set(self.tiktok.members(audience["audience_id"]))
+        sure, unsure = self.delivered()
+        assert sure <= members <= sure | unsure
+        assert self.source.staying <= members
+        (entry,) = ended.state["bookmarks"][KEY]["audiences"].values()
+        if not entry["held"]:
+            assert sorted(members) == self.source.wanted
+        self.source.state = ended.state
+        return ended
+
+    def delivered(self) -> tuple[set[str], set[str]]:
+        """Give who is in, and of whom nobody knows, as the ledger says."""
+        (ledger,) = (self.folder / "ledgers").glob("*.duckdb")
+        with duckdb.connect(str(ledger), read_only=True) as database:
+            rows = database.execute("SELECT lower(hex(digest)), sure FROM delivered").fetchall()
+        return {digest for digest, sure in rows if sure}, {digest for digest, sure in rows if not sure}
+
+
+@pytest.mark.parametrize("load_method", METHODS)
+def test_a_run_is_signalled_at_a_random_moment(load_method: str, tmp_path: Path) -> None:
+    def play(seed: int) -> None:
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        with emulated(processing_hours=1) as tiktok:
+            try:
+                Chain(load_method, random.Random(f"{load_method} {seed}"), tiktok, folder).play()
+            except AssertionError as error:
+                raise AssertionError(f"chain {seed} of {load_method}: {error}") from error
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(play, SEEDS))
