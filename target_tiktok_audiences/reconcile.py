@@ -25,6 +25,7 @@ from target_tiktok_audiences.membership import (
     wrong_mapping,
 )
 from target_tiktok_audiences.resolve import Known, find_by_name, resolve
+from target_tiktok_audiences.signals import signals
 from target_tiktok_audiences.state import RememberedAudience
 from target_tiktok_audiences.tiktok import NotEditable, TikTokError
 
@@ -118,7 +119,8 @@ def reconcile(audience: AudienceRun, around: Surroundings) -> None:
         with _timed(report, "deliver"):
             _carry_out(plan, counts, audience, found, around)
     finally:
-        _close_books(audience, found, tiktok.now)
+        if not signals.received:  # then it is time to go, and no STATE is made
+            _close_books(audience, found, tiktok.now)
 
 
 def _known(audience: AudienceRun) -> Known:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 from click.testing import CliRunner, Result
 from singer import STREAM, digests, stream_of
 
 from target_tiktok_audiences.commands.forget import forget
+from target_tiktok_audiences.membership import Ledger
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from conftest import Target
     from emulator_client import Client
+
+    from target_tiktok_audiences.membership.ledger import Revision
 
 
 def run_forget(target: Target, *arguments: str, **config: object) -> Result:
@@ -48,6 +56,21 @@ def test_it_is_guarded(filled: Target) -> None:
     assert "1,400 of 1,600 people" in told.output
     assert "max_removal_percent" in told.output
     assert run_forget(filled, "a", "--force").exit_code == 0
+
+
+def test_a_signal_ends_it_between_two_ledgers(filled: Target, tiktok: Client) -> None:
+    forgetting = Ledger.forgetting
+
+    def forget_and_be_signalled(ledger: Ledger, stream: str) -> AbstractContextManager[Revision]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return forgetting(ledger, stream)
+
+    filled.run(stream_of(1, 1600, "b"), audience_name="Other")
+    with mock.patch.object(Ledger, "forgetting", forget_and_be_signalled):
+        told = run_forget(filled, "b")
+    assert (told.exit_code, told.output.count("is forgotten")) == (128 + signal.SIGTERM, 1)
+    tiktok.advance(49)
+    assert run_forget(filled, "b", "--force").output.count("is forgotten") == 1
 
 
 def test_what_nobody_knows_is_no_success(filled: Target) -> None:

@@ -9,20 +9,27 @@ from __future__ import annotations
 import os
 import random
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Timer
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import child
 import duckdb
 import pytest
 from emulator_client import ADVERTISER, TOKEN, Client, emulated
-from tap import KEY, Change, Source
+from singer import digests, stream_of
+from tap import KEY, STEPS, Change, Source, interrupted
+
+from target_tiktok_audiences.membership import Ledger, PrivateFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from child import Ended
+    from conftest import Outcome, Target
 
 METHODS = ("append-only", "upsert", "overwrite")
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -161,3 +168,139 @@ def test_a_run_is_signalled_at_a_random_moment(load_method: str, tmp_path: Path)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(play, SEEDS))
+
+
+# At a certain step
+
+
+STEPS_OF_A_RUN = [(step, when) for step in STEPS for when in ("before", "after")]
+STATE_IS_OUT = {("state", "after"), ("close", "before"), ("close", "after")}
+
+
+def send(number: int = signal.SIGTERM) -> None:
+    os.kill(os.getpid(), number)
+
+
+class Dropped:
+    """Dies with a signal; what a handler raises then, Python drops."""
+
+    def __del__(self) -> None:
+        send()
+
+
+def send_in_vain() -> None:
+    Dropped()
+
+
+def two_audiences(target: Target) -> list[dict[str, Any]]:
+    target.config["audiences"] = [{"stream": "customers"}, {"stream": "guests"}]
+    return [*stream_of(1, 1000), *stream_of(1, 1000, "guests")]
+
+
+def changes(tiktok: Client) -> int:
+    return sum(request["path"].endswith(("create/", "update/")) for request in tiktok.requests())
+
+
+def check_stopped(outcome: Outcome, tiktok: Client, number: int = signal.SIGTERM) -> None:
+    assert outcome.exit_code == outcome.report["run"]["exit_code"] == 128 + number
+    assert WORDS in outcome.last_line
+    assert "Traceback" not in outcome.log
+    assert outcome.state is None
+    assert tiktok.control("audiences").json() == []
+    assert changes(tiktok) == 0
+
+
+@pytest.mark.parametrize(("step", "when"), STEPS_OF_A_RUN)
+def test_nothing_is_published_after_a_signal(target: Target, tiktok: Client, step: str, when: str) -> None:
+    number = SIGNALS[STEPS_OF_A_RUN.index((step, when)) % 3]
+    done: list[int] = []
+
+    def stop() -> None:
+        if not done:
+            done.append(changes(tiktok))
+            send(number)
+
+    with interrupted(step, when, stop):
+        outcome = target.run(stream_of(1, 1000))
+    assert outcome.exit_code == 128 + number
+    assert WORDS in outcome.last_line
+    assert (outcome.state is not None) == ((step, when) in STATE_IS_OUT)
+    assert changes(tiktok) == done[0]
+    tiktok.advance(60)
+    remembered = [{"type": "STATE", "value": outcome.state}] if outcome.state else []
+    assert target.run([*remembered, *stream_of(1, 1000)]).exit_code == 0
+    (audience,) = tiktok.control("audiences").json()
+    assert tiktok.members(audience["audience_id"]) == digests(1, 1000)
+
+
+def test_a_signal_during_a_long_query(target: Target, tiktok: Client) -> None:
+    messages, began = two_audiences(target), time.monotonic()
+
+    def count_slowly(ledger: Ledger, _action: str) -> int:
+        Timer(0.1, send).start()
+        query = "CREATE TEMP TABLE slow AS SELECT hash(range) FROM range(200000000)"
+        ledger._database.execute(query)  # noqa: SLF001
+        return 0
+
+    with mock.patch.object(Ledger, "call_rows", count_slowly):
+        check_stopped(target.run(messages), tiktok)
+    assert time.monotonic() - began < child.DEADLINE_S
+
+
+@pytest.mark.parametrize("step", ["stage", "commit", "plan", "files", "intent"])
+@pytest.mark.parametrize("error", [duckdb.InterruptException, duckdb.Error, RuntimeError, OSError])
+def test_a_signal_that_comes_as_an_error(target: Target, tiktok: Client, step: str, error: type[Exception]) -> None:
+    def stop() -> None:
+        try:
+            send()
+        except SystemExit:
+            raise error("Interrupted") from None
+
+    with interrupted(step, "before", stop):
+        check_stopped(target.run(two_audiences(target)), tiktok)
+
+
+@pytest.mark.parametrize("step", ["stage", "plan", "intent"])
+def test_a_signal_that_python_drops(
+    target: Target, tiktok: Client, capfd: pytest.CaptureFixture[str], step: str
+) -> None:
+    with interrupted(step, "before", send_in_vain):
+        check_stopped(target.run(two_audiences(target)), tiktok)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_signal_that_python_drops_is_raised_again(target: Target, tiktok: Client) -> None:
+    began = time.monotonic()
+
+    def wait_for_the_tap() -> None:
+        send_in_vain()
+        time.sleep(child.DEADLINE_S)
+
+    with interrupted("stage", "before", wait_for_the_tap):
+        check_stopped(target.run(two_audiences(target)), tiktok)
+    assert time.monotonic() - began < child.DEADLINE_S
+
+
+def test_signals_while_the_run_is_cleaned_up(target: Target, tiktok: Client) -> None:
+    with interrupted("files", "after", lambda: send(signal.SIGINT)), interrupted("close", "before", send):
+        check_stopped(target.run(stream_of(1, 1000)), tiktok, signal.SIGINT)
+
+
+def test_a_signal_while_the_target_is_made(target: Target, tiktok: Client) -> None:
+    made = PrivateFolder.__init__
+
+    def make(folder: PrivateFolder) -> None:
+        send()
+        made(folder)
+        send(signal.SIGINT)
+
+    with mock.patch.object(PrivateFolder, "__init__", make):
+        check_stopped(target.run(stream_of(1, 1000)), tiktok)
+
+
+def test_nohup_stays_in_force(target: Target, tiktok: Client) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with interrupted("call", "before", lambda: send(signal.SIGHUP)):
+        assert target.run(stream_of(1, 1000)).exit_code == 0
+    (audience,) = tiktok.control("audiences").json()
+    assert tiktok.members(audience["audience_id"]) == digests(1, 1000)

@@ -10,6 +10,7 @@ import click
 
 from target_tiktok_audiences.commands.configuration import config_option
 from target_tiktok_audiences.membership import LedgerFolder, PrivateFolder, Problem
+from target_tiktok_audiences.signals import signals
 
 NO_LIMIT = 100
 TIKTOKS_FLOOR = 1000
@@ -31,11 +32,13 @@ def forget(stream: str, audience: str | None, settings: Settings, *, force: bool
     forced.
     """
     os.umask(0o077)
+    signals.watch()
     folder = PrivateFolder()
     try:
         ledgers = LedgerFolder(settings.ledger_path, folder.path)
         known = [card for _, card in ledgers.cards() if _is_meant(card, stream, audience, settings)]
         for card in known:
+            signals.check()
             limit = NO_LIMIT if force else min(feed.max_removal_percent for feed in settings.feeds)
             click.echo(_forget(ledgers, card, stream, limit))
     except Problem as problem:
