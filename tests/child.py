@@ -15,7 +15,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import forkserver
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 DEADLINE_S = 30
+_ONE_AT_A_TIME = Lock()
+"""Of two threads that ask how a process ended one would be told nonsense."""
 Kill = tuple[str, str, int]
 """A step, before or after it, and how often it comes before that."""
 
@@ -107,23 +111,25 @@ def run(
     receiver, sender = multiprocessing.Pipe(duplex=False)
     context = multiprocessing.get_context("forkserver")
     process = context.Process(target=_run, args=(config, given, home, sender, kill), daemon=True)
-    process.start()
+    with _ONE_AT_A_TIME:
+        process.start()
     sender.close()
     assert receiver.poll(DEADLINE_S)
     receiver.recv()
     began = time.monotonic()
     for delay, number in signals:
-        process.join(delay)
-        if process.exitcode is None and process.pid:
+        if not wait([process.sentinel], delay) and process.pid:
             os.kill(process.pid, number)
-    process.join(DEADLINE_S)
+    hangs = not wait([process.sentinel], DEADLINE_S)
     seconds = time.monotonic() - began
-    if process.exitcode is None:
-        process.kill()
+    with _ONE_AT_A_TIME:
+        if hangs:
+            process.kill()
         process.join()
-    exit_code = process.exitcode
+        exit_code = process.exitcode
+        process.close()
     assert exit_code is not None
-    process.close()
+    assert not hangs
     receiver.close()
     stdout, stderr = ((home / name).read_text() for name in ("stdout", "stderr"))
     left = [str(path.relative_to(home)) for path in (home / "temporary").rglob("*")]

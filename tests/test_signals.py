@@ -126,7 +126,6 @@ class Chain:
         assert ended.exit_code in {128 + number for _, number in signals}, ended
         assert WORDS in lines[-1], ended
         assert [line for line in lines if line.startswith("ERROR ")] == lines[-1:], ended
-        assert ended.seconds < child.DEADLINE_S / 2
         return True
 
     def good(self) -> Ended:
