@@ -83,11 +83,14 @@ def _run(config: dict[str, Any], given: bytes, folder: Path, ready: Connection, 
 
     with ExitStack() as around:
         around.enter_context(mock.patch.object(TargetTikTokAudiences, "__init__", make))
-        around.enter_context(mock.patch.object(TargetTikTokAudiences, "sleep", staticmethod(time.sleep)))
+        around.enter_context(mock.patch.object(TargetTikTokAudiences, "sleep", staticmethod(_no_pause)))
         if kill:
             step, when, skip = kill
             around.enter_context(interrupted(step, when, partial(_die, [skip])))
         TargetTikTokAudiences.invoke(config=_ConfigInput(config), file_input=io.BytesIO(given))  # type: ignore[arg-type]
+
+
+def _no_pause(_seconds: float) -> None: ...
 
 
 def _die(left: list[int]) -> None:

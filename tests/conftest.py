@@ -127,3 +127,13 @@ def target(tiktok: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> T
     monkeypatch.setattr(TargetTikTokAudiences, "sleep", staticmethod(target.pauses.append))
     monkeypatch.setattr(logging.getLogger(), "level", logging.DEBUG)
     return target
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that tests record, whether they pass or fail."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    for report in reports:
+        if getattr(report, "when", None) == "call":
+            for name, value in report.user_properties:
+                if name == "figures":
+                    terminalreporter.write_line(f"{report.nodeid.partition('::')[0]}: {value}")

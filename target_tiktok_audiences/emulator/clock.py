@@ -1,4 +1,4 @@
-"""The emulator's own time, which can be moved forward."""
+"""The emulator's own time, which can be moved."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Clock:
         return datetime.now(timezone.utc) + self._ahead
 
     def advance(self, by: timedelta) -> None:
-        """Move forward; what was being processed is done if its time has come."""
+        """Move forward, or back; what was being processed is done if its time has come."""
         self._ahead += by
 
 
@@ -30,7 +30,8 @@ class Bucket:
 
     def take(self, now: datetime) -> bool:
         """Take a token; False when there is none."""
-        self._tokens = min(self.rate, self._tokens + self.rate * (now - self._filled).total_seconds())
+        elapsed = max(0.0, (now - self._filled).total_seconds())
+        self._tokens = min(self.rate, self._tokens + self.rate * elapsed)
         self._filled = now
         if self.rate and self._tokens < 1:
             return False

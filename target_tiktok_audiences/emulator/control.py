@@ -42,10 +42,10 @@ Body = TypeVar("Body")
 
 
 class Advance(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """How far to move the clock: forward only, and less than a century."""
+    """How far to move the clock: less than a century; back, if less than 0."""
 
-    advance_hours: Annotated[float, msgspec.Meta(ge=0, lt=876_000)] = 0
-    advance_seconds: Annotated[float, msgspec.Meta(ge=0, lt=1e9)] = 0
+    advance_hours: Annotated[float, msgspec.Meta(gt=-876_000, lt=876_000)] = 0
+    advance_seconds: Annotated[float, msgspec.Meta(gt=-1e9, lt=1e9)] = 0
 
 
 class Seed(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
