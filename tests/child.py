@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import forkserver
@@ -122,7 +122,8 @@ def run(
     began = time.monotonic()
     for delay, number in signals:
         if not wait([process.sentinel], delay) and process.pid:
-            os.kill(process.pid, number)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(process.pid, number)
     hangs = not wait([process.sentinel], DEADLINE_S)
     seconds = time.monotonic() - began
     with _ONE_AT_A_TIME:

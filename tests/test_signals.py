@@ -1,7 +1,7 @@
 """SIGTERM, SIGINT and SIGHUP at random moments of a run: it stops at once and cleanly, and the next one makes it good.
 
-The moments lie between the first line of the target's own code (before it is the start of Python, 128 + n or not) and
-the end of a run as long as the one before. With TEST_LONG there are five times as many.
+The moments lie between the one from which the target watches for signals (before it Python starts, for about a second,
+and a signal just ends it) and the end of a run as long as the one before. With TEST_LONG there are five times as many.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Timer
@@ -26,6 +27,7 @@ from tap import KEY, STEPS, Change, Source, interrupted
 from target_tiktok_audiences.membership import Ledger, PrivateFolder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from child import Ended
@@ -39,6 +41,10 @@ SEEDS = range(SIGNALLED_RUNS // IN_A_CHAIN // len(METHODS))
 AT_ONCE = 3
 FIRST_GUESS_S = 0.4
 WORDS = "Stopped by a signal"
+
+
+def changes(tiktok: Client) -> int:
+    return sum(request["path"].endswith(("create/", "update/")) for request in tiktok.requests())
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -57,6 +63,7 @@ class Chain:
     seconds: float = FIRST_GUESS_S
     """How long the last run took that got none."""
     source: Source = field(init=False)
+    figures: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.source = Source(self.load_method)
@@ -91,15 +98,11 @@ class Chain:
 
     def become_calm(self) -> None:
         for _ in range(5):
-            before = self.changes()
+            before = changes(self.tiktok)
             self.good()
-            if self.changes() == before:
+            if changes(self.tiktok) == before:
                 return
         pytest.fail("no end")
-
-    def changes(self) -> int:
-        paths = [request["path"] for request in self.tiktok.requests()]
-        return sum(path.endswith(("create/", "update/")) for path in paths)
 
     def change(self) -> None:
         self.tiktok.advance(60)
@@ -114,6 +117,7 @@ class Chain:
         signals = [(self.rng.uniform(0, self.seconds), self.rng.choice(SIGNALS))]
         if self.rng.random() < 0.25:
             signals.append((self.rng.choice([0, 0.0005, 0.005, 0.02]), self.rng.choice(SIGNALS)))
+        asked, changed = len(self.tiktok.requests()), changes(self.tiktok)
         ended = child.run(self.config, self.source.messages(), self.folder, signals=signals)
         self.source.state = ended.state or self.source.state
         assert ended.temporary == [], ended
@@ -126,6 +130,11 @@ class Chain:
         assert ended.exit_code in {128 + number for _, number in signals}, ended
         assert WORDS in lines[-1], ended
         assert [line for line in lines if line.startswith("ERROR ")] == lines[-1:], ended
+        self.figures["signalled runs"] += 1
+        self.figures["of them twice"] += len(signals) - 1
+        self.figures["before any call"] += len(self.tiktok.requests()) == asked
+        self.figures["after the change"] += changes(self.tiktok) > changed
+        self.figures["after STATE"] += ended.state is not None
         return True
 
     def good(self) -> Ended:
@@ -155,18 +164,24 @@ class Chain:
 
 
 @pytest.mark.parametrize("load_method", METHODS)
-def test_a_run_is_signalled_at_a_random_moment(load_method: str, tmp_path: Path) -> None:
-    def play(seed: int) -> None:
+def test_a_run_is_signalled_at_a_random_moment(
+    load_method: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    def play(seed: int) -> Counter[str]:
         folder = tmp_path / str(seed)
         folder.mkdir()
         with emulated(processing_hours=1) as tiktok:
             try:
-                Chain(load_method, random.Random(f"{load_method} {seed}"), tiktok, folder).play()
+                chain = Chain(load_method, random.Random(f"{load_method} {seed}"), tiktok, folder)
+                chain.play()
             except AssertionError as error:
                 raise AssertionError(f"chain {seed} of {load_method}: {error}") from error
+        return chain.figures
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(play, SEEDS))
+        figures = sum(pool.map(play, SEEDS), Counter())
+    record_property("figures", f"{load_method}: {', '.join(f'{kind} {count}' for kind, count in figures.items())}")
+    assert figures["signalled runs"] == IN_A_CHAIN * len(SEEDS)
 
 
 # At a certain step
@@ -194,10 +209,6 @@ def send_in_vain() -> None:
 def two_audiences(target: Target) -> list[dict[str, Any]]:
     target.config["audiences"] = [{"stream": "customers"}, {"stream": "guests"}]
     return [*stream_of(1, 1000), *stream_of(1, 1000, "guests")]
-
-
-def changes(tiktok: Client) -> int:
-    return sum(request["path"].endswith(("create/", "update/")) for request in tiktok.requests())
 
 
 def check_stopped(outcome: Outcome, tiktok: Client, number: int = signal.SIGTERM) -> None:
