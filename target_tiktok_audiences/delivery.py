@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from target_tiktok_audiences.membership import BooksDoNotBalance, Problem
+from target_tiktok_audiences.membership import BooksDoNotBalance, Problem, advice
 from target_tiktok_audiences.signals import signals
 from target_tiktok_audiences.tiktok import Action, CalculateType, FileLost, TikTokError
 
@@ -117,8 +117,14 @@ def write_files(plan: Plan, ledger: Ledger, folder: Path) -> list[UploadFile]:
         if written % plan.rows_per_file == 0:
             file = folder / f"upload-{len(signatures) + 1}.csv"
             signatures[file] = hashlib.md5(usedforsecurity=False)
-        with file.open("ab") as lines:
-            lines.write(block)
+        try:
+            with file.open("ab") as lines:
+                lines.write(block)
+        except OSError as error:
+            raise Problem(
+                f"The files to upload cannot be written in {folder.parent}: {error.strerror}. {advice(error.errno)}, or"
+                " set TMPDIR to another folder, and run again. Nothing was sent."
+            ) from None
         signatures[file].update(block)
         written += block.count(b"\n")
     if written != plan.rows or len(signatures) != plan.files:

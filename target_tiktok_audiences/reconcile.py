@@ -6,7 +6,7 @@ Whatever stops it on the way, the ledger holds the truth so far, and the next ru
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from target_tiktok_audiences.delivery import CreationLost, Delivery, deliver
 from target_tiktok_audiences.membership import (
     BYTES_PER_LINE,
     Do,
+    LedgerError,
     Limits,
     Past,
     Problem,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from target_tiktok_audiences.membership import Counts, OpenLedger, Part, Plan
+    from target_tiktok_audiences.membership import Counts, LedgerUnusable, OpenLedger, Part, Plan
     from target_tiktok_audiences.report import AudienceReport
     from target_tiktok_audiences.resolve import Resolved
     from target_tiktok_audiences.tiktok import TikTok
@@ -58,6 +59,8 @@ class AudienceRun:
     remembered: RememberedAudience | None = None
     """What STATE says of it; brought up to date at the end."""
     parts: list[Part] = field(default_factory=list)
+    unusable: LedgerUnusable | None = None
+    """Why its ledger cannot be used; then nothing is done for it."""
     durable: bool = False
     """Whether the ledger has proved to last."""
     settled: bool = False
@@ -91,6 +94,7 @@ def prove(audience: AudienceRun, *, lasts: bool) -> None:
 def reconcile(audience: AudienceRun, around: Surroundings) -> None:
     """Bring one audience up to date. Raises `Problem`, `TikTokError` and `OSError`; the report says how far it came."""
     report, opened, tiktok = audience.report, audience.opened, around.tiktok
+    tiktok.not_before = opened.ledger.latest()
     with _timed(report, "stage"):
         opened.ledger.stage(audience.parts)
     report.desired = opened.ledger.facts.desired
@@ -99,6 +103,7 @@ def reconcile(audience: AudienceRun, around: Surroundings) -> None:
         _describe(report, found)
         _check_gone(audience, found)
     with _timed(report, "confirm"):
+        opened.ledger.take_back_the_future(tiktok.now)
         _confirm(audience, found, tiktok.now)
     new, upsert = found.audience_id is None, audience.load_method == "upsert"
     plan = wrong_mapping(report.books, around.limits, new=new, upsert=upsert)
@@ -118,9 +123,12 @@ def reconcile(audience: AudienceRun, around: Surroundings) -> None:
         report.plan, report.reason, report.message = plan.do.value, plan.reason, plan.message
         with _timed(report, "deliver"):
             _carry_out(plan, counts, audience, found, around)
-    finally:
+    except BaseException:
         if not signals.received:  # then it is time to go, and no STATE is made
-            _close_books(audience, found, tiktok.now)
+            with suppress(LedgerError):  # the ledger may be what has failed, and that is to be told
+                _close_books(audience, found, tiktok.now)
+        raise
+    _close_books(audience, found, tiktok.now)
 
 
 def _known(audience: AudienceRun) -> Known:
@@ -161,7 +169,7 @@ def _confirm(audience: AudienceRun, found: Resolved, now: datetime) -> None:
     audience.opened.found(found.audience_id)
     ledger.belongs_to(found.audience_id, found.origin)
     if ledger.confirm(found.error, now, ready=found.standing.status is Status.READY):
-        audience.report.warning = (
+        audience.report.warn(
             f"TikTok has failed an earlier change: {(found.error or '').rstrip('.')}. What it was to do is sent again."
         )
 
@@ -283,6 +291,7 @@ def _close_books(audience: AudienceRun, found: Resolved, now: datetime) -> None:
     card = audience.opened.card
     card.streams, card.load_method = tuple(b.stream for b, _, _ in parts), audience.load_method
     card.owed = not settled or report.in_flight > 0
+    changed_at = facts.changed_at or (audience.remembered.changed_at if audience.remembered else None)
     people: dict[str, int] = {}
     for binding, rows, _ in parts:
         people[binding.stream] = people.get(binding.stream, 0) + rows
@@ -294,7 +303,7 @@ def _close_books(audience: AudienceRun, found: Resolved, now: datetime) -> None:
         parts=people,
         desired=counts.desired,
         digest=ledger.set_digest() if settled and not counts.unsure and facts.audience_id else None,
-        changed_at=facts.changed_at or (audience.remembered.changed_at if audience.remembered else None),
+        changed_at=min(changed_at, now) if changed_at else None,
         error=facts.error,
         held=not settled,
     )

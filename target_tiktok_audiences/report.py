@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from target_tiktok_audiences.membership import Books, total
+from target_tiktok_audiences.membership import Books, Problem, describe, total, write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from rich.console import Console
@@ -73,6 +75,10 @@ class AudienceReport:
         identity = f"{self.audience_id}, " if self.audience_id else ""
         return f'Audience "{self.audience}" ({identity}advertiser {self.advertiser_id})'
 
+    def warn(self, text: str) -> None:
+        """Add a warning."""
+        self.warning = f"{self.warning} {text}".lstrip()
+
     def log(self) -> None:
         """Write the audience's one line."""
         level = {"failed": logging.ERROR, "held": logging.WARNING}.get(self.outcome, logging.INFO)
@@ -124,10 +130,8 @@ class RunReport:
         """Write the JSON report; an older one of that name is replaced whole."""
         if path.is_dir():
             raise IsADirectoryError(f"`report_path` is a folder: {path}")
-        partial = path.with_name(path.name + ".partial")
         text = json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n"
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-        partial.replace(path)
+        write_whole(path, text.encode("utf-8", errors="backslashreplace"))
 
     def show(self, console: Console) -> None:
         """Draw the table of audiences."""
@@ -159,11 +163,17 @@ class RunReport:
         console.print(table)
 
 
+class RejectsNotWritten(Problem):
+    """The file of rejected records cannot be written."""
+
+
 class RejectsFile:
     """JSON Lines of rejected records: where they stand and why, never what they hold."""
 
     def __init__(self, path: Path, *, with_key: bool) -> None:
-        self._lines = path.open("w", encoding="utf-8")
+        self._path = path
+        with self._telling():
+            self._lines = path.open("w", encoding="utf-8")
         self._with_key = with_key
 
     def write(self, line: int, stream: str, contract: str, reason: str, key: dict[str, Any]) -> None:
@@ -171,8 +181,18 @@ class RejectsFile:
         reject = {"line": line, "stream": stream, "contract": contract, "reason": reason}
         if self._with_key:
             reject["key"] = key
-        self._lines.write(json.dumps(reject, default=str) + "\n")
+        with self._telling():
+            self._lines.write(json.dumps(reject, default=str) + "\n")
 
     def close(self) -> None:
         """Bring the lines to the disk."""
-        self._lines.close()
+        with self._telling():
+            self._lines.close()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            error.filename = str(self._path)
+            raise RejectsNotWritten(f"`rejects_path` cannot be written. {describe(error)} Nothing was sent.") from None

@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -17,11 +18,13 @@ from target_tiktok_audiences.membership import (
     LedgerBusy,
     LedgerError,
     LedgerFolder,
+    LedgerUnusable,
     Limits,
     Part,
     PrivateFolder,
     Problem,
     check_bookmark,
+    describe,
 )
 from target_tiktok_audiences.reconcile import AudienceRun, Surroundings, prove, reconcile
 from target_tiktok_audiences.report import AudienceReport, RejectsFile, RunReport
@@ -29,7 +32,7 @@ from target_tiktok_audiences.signals import signals
 from target_tiktok_audiences.tiktok import TikTokError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from target_tiktok_audiences.settings import Feed, Settings
     from target_tiktok_audiences.state import RememberedAudience
@@ -58,20 +61,24 @@ class Run:
         self.remembered: dict[str, RememberedAudience] = {}
         """The audiences as STATE gave them; `finish` brings them up to date."""
         self.report = RunReport(version, datetime.now(timezone.utc).isoformat(timespec="seconds"), settings.dry_run)
-        self.rejects = (
-            RejectsFile(settings.rejects_path, with_key=settings.rejects_key) if settings.rejects_path else None
-        )
-        if settings.report_path:
-            self.report.save(settings.report_path)  # now, so that a wrong path is no surprise at the end
+        self.rejects: RejectsFile | None = None
         self._started = time.monotonic()
         self._tiktok = tiktok
-        self._folder = PrivateFolder()
-        self._ledgers = LedgerFolder(settings.ledger_path, self._folder.path, dry_run=settings.dry_run)
         self._audiences: dict[str, AudienceRun] = {}
         self._feeds: dict[str, Feed] = {}
         self._parts: dict[tuple[str, Feed], Part] = {}
         self._bookmarks: dict[str, Mapping[str, Any]] = {}
         self._finished = False
+        if settings.report_path:
+            self.report.save(settings.report_path)  # now, so that a wrong path is no surprise at the end
+        try:
+            self._folder = PrivateFolder()
+            self._ledgers = LedgerFolder(settings.ledger_path, self._folder.path, dry_run=settings.dry_run)
+            if settings.rejects_path:
+                self.rejects = RejectsFile(settings.rejects_path, with_key=settings.rejects_key)
+        except (OSError, Problem) as error:
+            self.close(describe(error), 1)
+            raise
 
     # While streams are read
 
@@ -136,9 +143,16 @@ class Run:
         return self._open(key, card, feed.max_removal_percent)
 
     def _open(self, key: str, card: Card, max_removal_percent: int) -> AudienceRun:
-        opened = self._ledgers.open(card)
         report = AudienceReport(card.name, card.advertiser_id, card.contract, card.load_method, card.audience_id)
-        audience = AudienceRun(opened, card.load_method, max_removal_percent, report)
+        try:
+            opened, unusable = self._ledgers.open(card), None
+        except LedgerUnusable as problem:  # the other audiences go on
+            log.error("%s: %s", report.title, problem)  # noqa: TRY400
+            opened, unusable = LedgerFolder(None, self._folder.path).open(card), problem
+        if opened.warning:
+            log.warning("%s: %s", report.title, opened.warning)
+            report.warn(opened.warning)
+        audience = AudienceRun(opened, card.load_method, max_removal_percent, report, unusable=unusable)
         self._audiences[key] = audience
         self.report.audiences.append(report)
         return audience
@@ -156,14 +170,6 @@ class Run:
 
     # At the end of input
 
-    def _save_report(self) -> None:
-        """Write the report; that this fails must not hide how the run ended."""
-        if self.settings.report_path:
-            try:
-                self.report.save(self.settings.report_path)
-            except OSError as error:
-                log.error("The report cannot be written: %s", error)  # noqa: TRY400
-
     def check_credentials(self) -> None:
         """Prove, without a change, that the token may read the audiences of each advertiser. Raises `TikTokError`."""
         self._tiktok.user()
@@ -175,6 +181,8 @@ class Run:
         """Bring every audience up to date, each by itself; raises `RunFailed` at the end if one failed."""
         for stream, _ in self._parts:
             self.begin(stream, bookmark_of(stream))
+        if self.rejects:
+            self.rejects.close()  # before anything is sent, for it may fail
         self._open_owed()
         limits = Limits(
             self.settings.min_audience_size, self.settings.max_reject_percent, self.settings.batch_size_rows
@@ -206,6 +214,8 @@ class Run:
         report, calls_before = audience.report, len(self._tiktok.calls)
         audience.remembered = self.remembered.get(key)
         try:
+            if audience.unusable:
+                raise audience.unusable
             prove(audience, lasts=self._ledgers.lasts)
             known = {bound.stream for bound, _, _ in audience.opened.ledger.parts()}
             for stream in {part.binding.stream for part in audience.parts}:
@@ -213,17 +223,20 @@ class Run:
             self._check_moved(key, audience)
             reconcile(audience, around)
         except (OSError, Problem, TikTokError) as error:
-            report.outcome, report.message = "failed", str(error)
+            report.outcome, report.message = "failed", describe(error)
         except LedgerError as error:
-            told = str(error).splitlines()[0]
-            report.outcome, report.message = "failed", f"Its ledger cannot be read or written: {told}"
+            report.outcome, report.message = "failed", f"Its ledger cannot be read or written: {describe(error)}"
         signals.check()  # an error may be all that the ledger's database has made of a signal
         calls = self._tiktok.calls[calls_before:]
         report.calls = len(calls)
         report.request_ids = [call.request_id for call in calls if call.changes and call.request_id]
         if audience.remembered:
             self.remembered[key] = audience.remembered
-        audience.opened.ledger.journal(report.as_dict(), self._tiktok.now)
+        try:
+            audience.opened.ledger.journal(report.as_dict(), self._tiktok.now)
+        except LedgerError as error:
+            if report.outcome != "failed":
+                report.outcome, report.message = "failed", f"Its ledger cannot take the journal: {describe(error)}"
         report.log()
 
     def _check_moved(self, key: str, audience: AudienceRun) -> None:
@@ -252,24 +265,46 @@ class Run:
         return self._finished and not self.settings.dry_run and settled
 
     def close(self, message: str, exit_code: int) -> None:
-        """Report how the run ended, remove what was staged, and let go of ledgers and connections."""
+        """Let go of ledgers and connections, remove what was staged, and report how the run ended.
+
+        What fails on the way keeps nothing else from being done. Raises `RunFailed` for it if the run was good so far.
+        """
+        failures = [failure for let_go in self._held() if (failure := _failure_of(let_go))]
+        failed = exit_code or failures
         held = any(audience.outcome == "held" for audience in self.report.audiences)
-        self.report.outcome = "failed" if exit_code else "held" if held else "ok"
-        self.report.exit_code, self.report.message = exit_code, message
+        self.report.outcome = "failed" if failed else "held" if held else "ok"
+        self.report.exit_code = exit_code or int(bool(failures))
+        self.report.message = message or " ".join(failures)
         self.report.seconds = round(time.monotonic() - self._started, 3)
-        try:
-            if self.rejects:
-                self.rejects.close()
-            self._save_report()
-            if self.report.audiences and sys.stderr.isatty():
-                self.report.show(Console(stderr=True))
-        finally:
-            for part in self._parts.values():
-                part.close()
-            for audience in self._audiences.values():
-                audience.opened.close()
-            self._folder.close()
-            self._tiktok.close()
+        if (path := self.settings.report_path) and (failure := _failure_of(partial(self.report.save, path))):
+            failures.append(f"The report cannot be written. {failure}")
+        if self.report.audiences and sys.stderr and sys.stderr.isatty():
+            self.report.show(Console(stderr=True))
+        if failures and not exit_code:
+            raise RunFailed(f"{' '.join(failures)} What the run had to do is done.")
+        for failure in failures:
+            log.error("%s", failure)
+
+    def _held(self) -> Iterator[Callable[[], object]]:
+        """Give what lets go of each thing that the run holds."""
+        if self.rejects:
+            yield self.rejects.close
+        for part in self._parts.values():
+            yield part.close
+        for audience in self._audiences.values():
+            yield audience.opened.close
+        if folder := getattr(self, "_folder", None):
+            yield folder.close
+        yield self._tiktok.close
+
+
+def _failure_of(action: Callable[[], object]) -> str:
+    """Do something, and give what went wrong with it, if anything."""
+    try:
+        action()
+    except (LedgerError, OSError, Problem) as error:
+        return describe(error)
+    return ""
 
 
 def _key(card: Card) -> str:

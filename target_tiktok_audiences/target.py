@@ -11,6 +11,7 @@ import os
 import sys
 import time
 import traceback
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -24,7 +25,7 @@ from singer_sdk.singerlib.exceptions import SingerError
 from singer_sdk.singerlib.json import serialize_json
 
 from target_tiktok_audiences import __version__, config_errors, state
-from target_tiktok_audiences.membership import Problem
+from target_tiktok_audiences.membership import Problem, describe
 from target_tiktok_audiences.reader import MessageReader
 from target_tiktok_audiences.run import Run, RunFailed
 from target_tiktok_audiences.settings import SCHEMA, Settings
@@ -98,8 +99,11 @@ class TargetTikTokAudiences(Target):
             return
         try:
             self.run.finish(self._bookmark)
-        except RunFailed:
-            super().process_endofpipe()
+        except RunFailed as failed:
+            try:
+                super().process_endofpipe()
+            except RunFailed as too:
+                raise RunFailed(f"{failed} {too}") from None
             raise
         super().process_endofpipe()
         if self.run.settled and not self.run.report.state_published:
@@ -135,6 +139,8 @@ class TargetTikTokAudiences(Target):
         if sys.stdin is None or sys.stdout is None:
             cls.logger.error("Standard input and standard output are needed, and one of them is closed")
             sys.exit(1)
+        if sys.stderr is None:  # or the ledger might be opened as number 2, and take in what libraries print there
+            os.open(os.devnull, os.O_WRONLY)
         signals.watch()
         try:
             with (
@@ -197,9 +203,10 @@ class TargetTikTokAudiences(Target):
             sys.stdout.write(serialize_json(state.write(state_of_tap, self.run.remembered)) + "\n")
             sys.stdout.flush()
         except OSError as error:
+            _give_up(sys.stdout)
             raise RunFailed(
                 f"The state could not be written to standard output ({error.strerror}). TikTok has accepted what was"
-                " sent; the tap will send it again, which does no harm."
+                " sent; the tap will send it again, which does no harm. Run again with a reader that lasts."
             ) from None
         self.run.report.state_published = True
 
@@ -217,6 +224,14 @@ class TargetTikTokAudiences(Target):
         """Leave ours in place; at a signal the SDK would drain half a stream, emit its STATE and exit 0."""
 
 
+def _give_up(stream: IO[str]) -> None:
+    """Let what a broken stream still holds go nowhere; else Python fails once more at its end, with code 120."""
+    with suppress(OSError, ValueError):  # a stream in memory has no descriptor
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
 def _exit_code(error: BaseException | None) -> int:
     if signals.received:
         return 128 + signals.received
@@ -232,8 +247,10 @@ def _last_words(error: BaseException) -> str:
         return f"Stopped by a signal (exit {code}): from here on nothing is sent, and no state is emitted"
     if isinstance(error, ConfigValidationError):
         return f"{error}: {'; '.join(error.errors)}"
+    if isinstance(error, OSError):
+        return " ".join(describe(error).split())
     if isinstance(error, EXPECTED):
-        return " ".join(str(error).split())
+        return " ".join(describe(error).split())
     frames = traceback.extract_tb(error.__traceback__)
     if any(frame.filename.endswith(("mapper.py", "simpleeval.py")) for frame in frames):
         return (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from target_tiktok_audiences.commands.configuration import config_option
-from target_tiktok_audiences.membership import LedgerFolder, PrivateFolder, Problem
+from target_tiktok_audiences.membership import LedgerError, LedgerFolder, PrivateFolder, Problem, describe
 from target_tiktok_audiences.signals import signals
 
 NO_LIMIT = 100
@@ -41,8 +41,8 @@ def forget(stream: str, audience: str | None, settings: Settings, *, force: bool
             signals.check()
             limit = NO_LIMIT if force else min(feed.max_removal_percent for feed in settings.feeds)
             click.echo(_forget(ledgers, card, stream, limit))
-    except Problem as problem:
-        click.echo(f"Error: {problem}", err=True)
+    except (LedgerError, OSError, Problem) as error:
+        click.echo(f"Error: {describe(error)}", err=True)
         sys.exit(1)
     finally:
         folder.close()
@@ -58,6 +58,8 @@ def _is_meant(card: Card, stream: str, audience: str | None, settings: Settings)
 
 def _forget(ledgers: LedgerFolder, card: Card, stream: str, limit: int) -> str:
     opened = ledgers.open(card)
+    if opened.warning:
+        click.echo(opened.warning, err=True)
     try:
         with opened.ledger.forgetting(stream) as revision:
             leave, before = revision.total.gone, revision.total.before or 0

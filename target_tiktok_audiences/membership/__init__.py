@@ -2,9 +2,10 @@
 
 from target_tiktok_audiences.membership.books import Books, BooksDoNotBalance, total
 from target_tiktok_audiences.membership.delivered import Counts
-from target_tiktok_audiences.membership.folder import Card, LedgerBusy, LedgerFolder, OpenLedger
+from target_tiktok_audiences.membership.folder import Card, LedgerBusy, LedgerFolder, LedgerUnusable, OpenLedger
 from target_tiktok_audiences.membership.guard import check_binding, check_blast_radius, check_bookmark
-from target_tiktok_audiences.membership.ledger import Ledger, LedgerError
+from target_tiktok_audiences.membership.ledger import Ledger, LedgerError, describe
+from target_tiktok_audiences.membership.machine import advice, write_whole
 from target_tiktok_audiences.membership.plan import (
     Do,
     Limits,
@@ -31,6 +32,7 @@ __all__ = [
     "LedgerBusy",
     "LedgerError",
     "LedgerFolder",
+    "LedgerUnusable",
     "Limits",
     "OpenLedger",
     "Part",
@@ -40,11 +42,14 @@ __all__ = [
     "Problem",
     "Standing",
     "Status",
+    "advice",
     "check_binding",
     "check_blast_radius",
     "check_bookmark",
+    "describe",
     "hold_for_processing",
     "make_plan",
     "total",
+    "write_whole",
     "wrong_mapping",
 ]

@@ -101,6 +101,13 @@ def in_flight(database: DuckDBPyConnection) -> list[tuple[int, datetime]]:
     return [(number, datetime.fromisoformat(at)) for number, at in database.execute(query).fetchall()]
 
 
+def accepted_no_later(database: DuckDBPyConnection, than: datetime) -> None:
+    """Set the acceptance of changes in flight that are dated later than a time to that time."""
+    for number, at in in_flight(database):
+        if at > than:
+            database.execute("UPDATE change SET accepted_at = ? WHERE id = ?", [than.isoformat(), number])
+
+
 def replaces(database: DuckDBPyConnection, number: int) -> bool:
     """Tell whether a change was to replace everybody."""
     return count(database, f"(FROM change WHERE id = {number} AND action = 'REPLACE')") > 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -15,8 +16,10 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from target_tiktok_audiences.membership.ledger import Ledger, LedgerError
+from target_tiktok_audiences.membership.ledger import Ledger, LedgerError, describe, is_damage
+from target_tiktok_audiences.membership.machine import write_whole
 from target_tiktok_audiences.membership.problem import Problem
+from target_tiktok_audiences.membership.schema import LedgerDamaged, LedgerTooNew
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +29,8 @@ class LedgerBusy(Problem):
     """Another run has the audience's ledger."""
 
 
-class LedgerUnreadable(Problem):
-    """A file that is no ledger, or cannot be read or written."""
+class LedgerUnusable(Problem):
+    """A ledger, or the folder of all, that cannot be used now, and stays as it is."""
 
 
 class Card(msgspec.Struct):
@@ -67,7 +70,7 @@ class LedgerFolder:
         self._temporary = temporary
         self._dry_run = dry_run
         if path and not dry_run:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _prepare(path)
 
     @property
     def lasts(self) -> bool:
@@ -80,12 +83,12 @@ class LedgerFolder:
         for path in sorted(self._path.glob("*.json")) if self._path else []:
             try:
                 found.append((path, msgspec.json.decode(path.read_bytes(), type=Card)))
-            except (msgspec.DecodeError, OSError):  # noqa: PERF203 - a few files
+            except (msgspec.DecodeError, FileNotFoundError):  # noqa: PERF203 - a few files
                 continue
         return found
 
     def open(self, wanted: Card) -> OpenLedger:
-        """Open the ledger of an audience, or begin one. Raises `LedgerBusy` and `LedgerTooNew`."""
+        """Open the ledger of an audience, or begin one. Raises `LedgerBusy` and `LedgerUnusable`."""
         locks = Locks(self._path if self._path and self._path.is_dir() else None)
         try:
             locks.take(wanted, wanted.audience_id)
@@ -113,10 +116,14 @@ class LedgerFolder:
 
 
 class OpenLedger:
-    """A ledger with its card, locked until it is closed."""
+    """A ledger with its card, locked until it is closed.
+
+    One that is damaged is put aside, and an empty one begun in its place; `warning` says so.
+    """
 
     def __init__(self, card: Card, path: Path | None, locks: Locks, temporary: Path, *, save: bool) -> None:
         self.card = card
+        self.warning = ""
         self._path = path
         self._locks = locks
         self._temporary = temporary
@@ -136,17 +143,35 @@ class OpenLedger:
         gone = self.ledger.facts.ledger_id[:8]
         self.ledger.close()
         if self._database:
-            self._database.replace(self._database.with_suffix(f".{gone}.gone"))
+            _put_aside(self._database, gone, "gone")
         self.ledger = self._open()
 
     def _open(self) -> Ledger:
         try:
+            return self._connect()
+        except LedgerDamaged as damaged:
+            if self._database is None:
+                raise
+            aside = _put_aside(self._database, "damaged", "corrupt")
+            put = f"it is put aside as {aside}" if self._save else "a run that is not dry puts it aside"
+            self.warning = (
+                f"Its ledger was damaged ({str(damaged).rstrip('.')}); {put}, and the run goes on as if it were lost."
+            )
+            return self._connect()
+
+    def _connect(self) -> Ledger:
+        """Open the database. Raises `LedgerDamaged`, and `LedgerUnusable` for what is no fault of the file."""
+        if self._database and not self._database.exists() and _log_of(self._database).exists():
+            raise LedgerDamaged("the database is missing, and its write-ahead log is there")
+        try:
             return Ledger(self._database, self._temporary / "spill")
+        except LedgerTooNew as problem:
+            why = str(problem)
         except LedgerError as error:
-            raise LedgerUnreadable(
-                f'The ledger of audience "{self.card.name}" cannot be opened: {str(error).splitlines()[0]} Restore'
-                f" {self._database} from a backup, or move it away and rebuild."
-            ) from None
+            if is_damage(error):
+                raise LedgerDamaged(str(error).splitlines()[0]) from None
+            why = describe(error)
+        raise LedgerUnusable(f"Its ledger {self._database} stays as it is, and nothing is sent without it: {why}")
 
     def owe(self, streams: tuple[str, ...]) -> None:
         """Note on the card, now, that something may wait: a later run delivers it even if this one is killed."""
@@ -155,15 +180,15 @@ class OpenLedger:
 
     def close(self) -> None:
         """Close the ledger, save the card, and let others in."""
-        self.ledger.close()
-        self._save_card()
-        self._locks.release()
+        try:
+            self.ledger.close()
+            self._save_card()
+        finally:
+            self._locks.release()
 
     def _save_card(self) -> None:
         if self._save and self._path:
-            partial = self._path.with_suffix(".partial")
-            partial.write_bytes(msgspec.json.format(msgspec.json.encode(self.card)))
-            partial.replace(self._path)
+            write_whole(self._path, msgspec.json.format(msgspec.json.encode(self.card)))
 
 
 class Locks:
@@ -181,7 +206,7 @@ class Locks:
             descriptor = os.open(self._folder / f".{fingerprint}.lock", os.O_CREAT | os.O_RDWR, 0o600)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 os.close(descriptor)
                 raise LedgerBusy(
                     f'Audience "{card.name}" of advertiser {card.advertiser_id} is being filled already: by another run'
@@ -196,6 +221,32 @@ class Locks:
         self._held.clear()
 
 
+def _prepare(folder: Path) -> None:
+    """Make the folder of all ledgers, and see now whether it can be written. Raises `LedgerUnusable`."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerUnusable(f"`ledger_path` cannot be used. {describe(error)}") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise LedgerUnusable(f"`ledger_path` cannot be written: {folder}. Let this user write there, and run again.")
+
+
+def _log_of(database: Path) -> Path:
+    """Give the file in which DuckDB keeps what is committed and not yet merged."""
+    return database.with_name(f"{database.name}.wal")
+
+
+def _put_aside(database: Path, what: str, ending: str) -> Path:
+    """Rename a ledger, and its write-ahead log with it, to a name that no file has."""
+    names = itertools.chain([what], (f"{what}-{number}" for number in itertools.count(2)))
+    free = (database.with_suffix(f".{name}.{ending}") for name in names)
+    aside = next(path for path in free if not path.exists() and not _log_of(path).exists())
+    for file, new in ((database, aside), (_log_of(database), _log_of(aside))):
+        if file.exists():
+            file.replace(new)
+    return aside
+
+
 def _fingerprint(card: Card, audience_id: str | None) -> str:
     what = ["id", audience_id] if audience_id else ["name", card.name]
     identity = "\0".join([card.api_host, card.advertiser_id, card.contract, *what])
@@ -204,7 +255,7 @@ def _fingerprint(card: Card, audience_id: str | None) -> str:
 
 def _copy(database: Path, folder: Path) -> Path:
     """Copy a ledger's files, if it is there, to where they may be changed."""
-    for file in (database, database.with_suffix(".duckdb.wal")):
+    for file in (database, _log_of(database)):
         if file.exists():
             shutil.copy(file, folder / file.name)
     return folder / database.name

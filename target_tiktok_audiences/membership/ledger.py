@@ -13,7 +13,7 @@ were. An accepted change stays *in flight* while TikTok may still fail it; if it
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,8 +23,10 @@ import msgspec
 
 from target_tiktok_audiences.membership import delivered, desired
 from target_tiktok_audiences.membership.desired import PartChange
+from target_tiktok_audiences.membership.machine import advice, error_number, refusal, spare_handles
+from target_tiktok_audiences.membership.problem import Problem
 from target_tiktok_audiences.membership.query import count
-from target_tiktok_audiences.membership.schema import encode, migrate
+from target_tiktok_audiences.membership.schema import TABLES, LedgerDamaged, encode, migrate
 from target_tiktok_audiences.membership.staging import Binding
 
 if TYPE_CHECKING:
@@ -43,8 +45,40 @@ UPLOAD_LIVES = timedelta(hours=3)
 
 _MEMORY = "1GB"  # past it DuckDB goes on on disk
 
+_HANDLES = 8  # without them DuckDB ends the whole process
+_LOCKED = "Could not set lock"
+_NO_DAMAGE = (duckdb.OutOfMemoryException, duckdb.InterruptException, duckdb.ParserException)
+_NEWER = ("version number", "storage version")
+
 LedgerError = duckdb.Error
 """What the database raises: a full disk, a file that is no ledger."""
+
+
+def describe(error: Exception) -> str:
+    """Say in one line what went wrong and what to do, also where the machine or the database refused something."""
+    if isinstance(error, OSError):
+        return refusal(error)
+    if not isinstance(error, LedgerError):
+        return str(error)
+    text = str(error).splitlines()[0].rstrip(".")
+    todo = advice(error_number(text))
+    if _LOCKED in text:
+        todo = "Close the program that has it open"
+    if any(words in text for words in _NEWER):
+        todo = "Install a newer version of DuckDB"
+    return f"{text}. {todo}, and run again."
+
+
+def is_damage(error: duckdb.Error) -> bool:
+    """Tell whether a ledger that cannot be opened is damaged: nothing else explains it."""
+    text = str(error)
+    return not (
+        isinstance(error, _NO_DAMAGE) or error_number(text) or any(words in text for words in (_LOCKED, *_NEWER))
+    )
+
+
+class OutcomeNotNoted(Problem):
+    """TikTok accepted a change, and the ledger cannot take it in."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +98,36 @@ class Ledger:
     def __init__(self, path: Path | None, spill: Path) -> None:
         """Open or begin a ledger; without a path it is kept in memory. `spill` is for what memory does not hold.
 
-        Raises `LedgerTooNew`.
+        Raises `LedgerTooNew`, `LedgerDamaged`, `LedgerError` and `OSError`.
         """
+        spare_handles(_HANDLES)
         self._database = duckdb.connect(str(path) if path else ":memory:")
-        self._database.execute(f"SET memory_limit = '{_MEMORY}'")
-        self._database.execute("SET preserve_insertion_order = false")
-        self._database.execute("SET temp_directory = ?", [str(spill)])
-        self.facts = migrate(self._database)
-        if unanswered := delivered.unanswered(self._database):  # the process died in between
-            with self._transaction():
-                for number in unanswered:
-                    self._make_unsure(number)
+        try:
+            self._database.execute(f"SET memory_limit = '{_MEMORY}'")
+            self._database.execute("SET preserve_insertion_order = false")
+            self._database.execute("SET temp_directory = ?", [str(spill)])
+            self.facts = migrate(self._database)
+            self._read_through()
+            if unanswered := delivered.unanswered(self._database):  # the process died in between
+                with self._transaction():
+                    for number in unanswered:
+                        self._make_unsure(number)
+        except BaseException:
+            self._database.close()
+            raise
+
+    def _read_through(self) -> None:
+        """Read all of it once, so that a damaged block is met now and not in the middle of a run.
+
+        Raises `LedgerDamaged` and `LedgerError`.
+        """
+        for table in TABLES:
+            self._database.execute(f"SELECT bit_xor(hash({table})) FROM {table}").fetchall()
+        try:
+            self.parts()
+            delivered.in_flight(self._database)
+        except (TypeError, ValueError) as error:
+            raise LedgerDamaged(f"Its rows cannot be read ({type(error).__name__})") from None
 
     def close(self) -> None:
         """Let go of the file."""
@@ -199,15 +252,21 @@ class Ledger:
         return number
 
     def accepted(self, number: int, action: str, audience_id: str, now: datetime) -> None:
-        """Note that TikTok accepted a change."""
-        with self._transaction():
-            delivered.accept(self._database, number, action, now)
-            if action in {"CREATE", "REPLACE"}:
-                self.facts.delivered_known, self.facts.replace_owed = True, False
-            self.facts.audience_id, self.facts.last_action, self.facts.changed_at = audience_id, action, now
-            self.facts.creating_since = None
-            if action == "CREATE":
-                self.facts.origin = "created"  # in this commit: a kill after it must not make the audience a stranger
+        """Note that TikTok accepted a change. Raises `OutcomeNotNoted`; the intent stays, and the change is unsure."""
+        try:
+            with self._transaction():
+                delivered.accept(self._database, number, action, now)
+                if action in {"CREATE", "REPLACE"}:
+                    self.facts.delivered_known, self.facts.replace_owed = True, False
+                self.facts.audience_id, self.facts.last_action, self.facts.changed_at = audience_id, action, now
+                self.facts.creating_since = None
+                if action == "CREATE":
+                    self.facts.origin = "created"  # in this commit: a kill after it must not make it a stranger
+        except LedgerError as error:
+            raise OutcomeNotNoted(
+                f"TikTok has accepted the change, and the ledger cannot note it: {describe(error)} The change is then"
+                " sent once more, which does no harm."
+            ) from None
 
     def uploads(self, now: datetime) -> dict[str, str]:
         """Give the files that TikTok has and no call has used: path by MD5."""
@@ -230,7 +289,28 @@ class Ledger:
         with self._transaction():
             self._make_unsure(number)
 
-    # What happened
+    # What happened, and when
+
+    def latest(self) -> datetime | None:
+        """Give the latest time that is noted: it was so late once, if the clock was right."""
+        facts, in_flight = self.facts, delivered.in_flight(self._database)
+        noted = [facts.changed_at, facts.creating_since, facts.held_since, *(at for _, at in in_flight)]
+        return max(filter(None, noted), default=None)
+
+    def take_back_the_future(self, now: datetime) -> None:
+        """Take what was noted with a time that is still to come as noted now.
+
+        Clocks go back, and nothing may wait for a day that is years away. What is in flight then takes its whole time
+        once more, so nothing is taken as done too early.
+        """
+        latest = self.latest()
+        if latest is None or latest <= now:
+            return
+        with self._transaction():
+            for name in ("changed_at", "creating_since", "held_since"):
+                noted = getattr(self.facts, name)
+                setattr(self.facts, name, min(noted, now) if noted else None)
+            delivered.accepted_no_later(self._database, now)
 
     def hold(self, since: datetime | None) -> None:
         """Note since when a difference waits, or that none does."""
@@ -265,7 +345,8 @@ class Ledger:
         try:
             yield
         except BaseException:
-            self._database.rollback()
+            with suppress(LedgerError):  # what went wrong first is to be told
+                self._database.rollback()
             raise
         self._database.commit()
 

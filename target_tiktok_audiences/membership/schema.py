@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
@@ -33,8 +34,15 @@ _MIGRATIONS = (
 """One script for each version of the schema; opening a ledger brings it up to the newest."""
 
 
+TABLES = tuple(re.findall(r"CREATE TABLE (\w+)", " ".join(_MIGRATIONS)))
+
+
 class LedgerTooNew(Problem):
     """The ledger was written by a newer version of this program."""
+
+
+class LedgerDamaged(Problem):
+    """A file that is no ledger any more."""
 
 
 class Facts(msgspec.Struct):
@@ -63,12 +71,12 @@ class Facts(msgspec.Struct):
 
 
 def migrate(database: DuckDBPyConnection) -> Facts:
-    """Bring the tables up to the newest version, and give the facts. Raises `LedgerTooNew`."""
+    """Bring the tables up to the newest version, and give the facts. Raises `LedgerTooNew` and `LedgerDamaged`."""
     database.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER)")
     version = one(database, "SELECT coalesce(max(version), 0) FROM schema_version")[0]
     if version > len(_MIGRATIONS):
         raise LedgerTooNew(
-            f"The ledger has version {version} and this program knows {len(_MIGRATIONS)}. Install a newer version."
+            f"it has version {version}, and this program knows {len(_MIGRATIONS)}. Install a newer version of it."
         )
     for number, script in list(enumerate(_MIGRATIONS, 1))[version:]:
         database.begin()
@@ -77,7 +85,12 @@ def migrate(database: DuckDBPyConnection) -> Facts:
         if number == 1:
             database.execute("INSERT INTO facts VALUES (?)", [encode(Facts(uuid.uuid4().hex))])
         database.commit()
-    return msgspec.json.decode(one(database, "SELECT value FROM facts")[0], type=Facts)
+    facts = database.execute("SELECT value FROM facts").fetchall()
+    try:
+        ((value,),) = facts
+        return msgspec.json.decode(value, type=Facts)
+    except (TypeError, ValueError) as error:  # msgspec's are ValueErrors
+        raise LedgerDamaged(f"Its facts cannot be read ({type(error).__name__})") from None
 
 
 def encode(facts: Facts) -> str:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from target_tiktok_audiences.membership.books import Books
+from target_tiktok_audiences.membership.machine import advice
+from target_tiktok_audiences.membership.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +23,16 @@ BYTES_PER_LINE = 65
 """64 hex digits and a line end."""
 NO_DIGEST = "-"
 """In a staged line: the record's key is spoken of, and it has no identifier now."""
+
+
+class NotStaged(Problem):
+    """What streams bring cannot be kept: the temporary folder is full, for one."""
+
+    def __init__(self, folder: Path, error: OSError) -> None:
+        super().__init__(
+            f"What the streams bring cannot be kept in {folder}: {error.strerror}. {advice(error.errno)}, or set TMPDIR"
+            " to another folder, and run again. Nothing of it was sent."
+        )
 
 
 class PrivateFolder:
@@ -50,11 +62,14 @@ class Part:
         self.binding = binding
         self.books = Books(binding.stream)
         self.path = path
-        self._lines = path.open("wb")
+        try:
+            self._lines = path.open("wb")
+        except OSError as error:
+            raise NotStaged(path.parent, error) from None
 
     def add(self, digest: bytes) -> None:
-        """Stage one digest of 32 bytes."""
-        self._lines.write(b"%s\n" % digest.hex().encode())
+        """Stage one digest of 32 bytes. Raises `NotStaged`."""
+        self._write(b"%s\n" % digest.hex().encode())
 
     def say(self, key: Iterable[object], digest: bytes | None) -> None:
         """Stage what is said of a key now: its digest, or that it has none; the last word counts.
@@ -62,8 +77,17 @@ class Part:
         The key itself is personal data, perhaps, so only 16 bytes of its digest are written.
         """
         name = hashlib.blake2b(json.dumps(list(key), default=str).encode(), digest_size=16).hexdigest()
-        self._lines.write(f"{digest.hex() if digest else NO_DIGEST},{name},{self.books.read}\n".encode())
+        self._write(f"{digest.hex() if digest else NO_DIGEST},{name},{self.books.read}\n".encode())
 
     def close(self) -> None:
-        """Bring what is staged to the disk; nothing can be added after."""
-        self._lines.close()
+        """Bring what is staged to the disk; nothing can be added after. Raises `NotStaged`."""
+        try:
+            self._lines.close()
+        except OSError as error:
+            raise NotStaged(self.path.parent, error) from None
+
+    def _write(self, line: bytes) -> None:
+        try:
+            self._lines.write(line)
+        except OSError as error:
+            raise NotStaged(self.path.parent, error) from None

@@ -9,6 +9,7 @@ import itertools
 import logging
 import random
 import time
+from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,7 +25,6 @@ from target_tiktok_audiences.tiktok.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from datetime import datetime
     from pathlib import Path
 
     import requests
@@ -60,6 +60,8 @@ class TikTok:
         self._transport = Transport(access_token, api_url, user_agent, session)
         self._sleep = sleep
         self._paused_s = 0.0
+        self.not_before: datetime | None = None
+        """What time it was once, as somebody noted it; see `now`."""
 
     def close(self) -> None:
         """Give the connections back."""
@@ -72,8 +74,13 @@ class TikTok:
 
     @property
     def now(self) -> datetime:
-        """TikTok's clock as its last answer gave it, else this machine's."""
-        return self._transport.now
+        """TikTok's clock as its last answer gave it, else this machine's.
+
+        If it has gone back behind `not_before`, and this machine's has not, then this machine is right.
+        """
+        machine = datetime.now(timezone.utc)
+        date = self._transport.date or machine
+        return machine if self.not_before and date < self.not_before <= machine else date
 
     def user(self) -> None:
         """Ask for the token's user: the cheapest proof that a token is good."""

@@ -2,6 +2,8 @@
 
 TikTokError
 ├── Unreachable      the request never left: TikTok did nothing
+├── Unreachable      the request never left: TikTok did nothing
+│   └── OutOfHandles     this machine's fault
 ├── NotTikTok        somebody else answered: TikTok did nothing
 ├── NoAnswer         it may have left, and no answer came that can be read: TikTok may have done it
 └── Refused          TikTok answered with a code that is not 0
@@ -64,6 +66,13 @@ class Unreachable(TikTokError):
     advice = "Check the network, the proxy and the setting `api_url`."
     transient = True
     certain = True
+
+
+class OutOfHandles(Unreachable):
+    """This process may open no more files, so no connection either."""
+
+    advice = "Raise the limit of open files (`ulimit -n`), and run again."
+    transient = False
 
 
 class NotTikTok(TikTokError):

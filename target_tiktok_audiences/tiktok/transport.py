@@ -6,6 +6,7 @@ URL; redirects are not followed, so that it goes nowhere else.
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import time
@@ -20,7 +21,7 @@ import requests
 import urllib3
 
 from target_tiktok_audiences.tiktok.codes import refusal
-from target_tiktok_audiences.tiktok.errors import NoAnswer, NotTikTok, TikTokError, Unreachable
+from target_tiktok_audiences.tiktok.errors import NoAnswer, NotTikTok, OutOfHandles, TikTokError, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -68,17 +69,13 @@ class Transport:
         self._session = session or requests.Session()
         if self._url.startswith("http://"):
             self._session.trust_env = False  # http stays on this machine, so no proxy may see the token
-        self._date: datetime | None = None
+        self.date: datetime | None = None
+        """TikTok's clock, as its last answer gave it."""
         self.calls: list[Call] = []
 
     def close(self) -> None:
         """Give the connections back."""
         self._session.close()
-
-    @property
-    def now(self) -> datetime:
-        """TikTok's clock as its last answer gave it, else this machine's."""
-        return self._date or datetime.now(timezone.utc)
 
     def call(
         self,
@@ -108,7 +105,7 @@ class Transport:
             )
             with response:
                 content = _content(path, response)
-        self._date = _date(response) or self._date
+        self.date = _date(response) or self.date
         return self._read(path, response.status_code, content, answer)
 
     def _read(self, path: str, status: int, content: bytes, answer: type[T]) -> T:
@@ -120,7 +117,13 @@ class Transport:
             raise _http_error(path, status) from None
         self.calls.append(Call(path, envelope.code, envelope.request_id))
         if envelope.code != 0:
-            raise refusal(path, envelope.code, envelope.message or "", envelope.request_id, self.now)
+            raise refusal(
+                path,
+                envelope.code,
+                envelope.message or "",
+                envelope.request_id,
+                self.date or datetime.now(timezone.utc),
+            )
         try:
             return msgspec.json.decode(envelope.data, type=answer)
         except msgspec.DecodeError:
@@ -158,8 +161,7 @@ def _no_foreign_errors(path: str) -> Iterator[None]:
         yield
     except (requests.RequestException, urllib3.exceptions.HTTPError) as exc:
         causes = list(_causes(exc))
-        kind = Unreachable if any(map(_never_left, causes)) else NoAnswer
-        raise kind(path, _why(causes)) from None
+        raise _kind(causes)(path, _why(causes)) from None
 
 
 def _causes(exc: BaseException) -> Iterator[BaseException]:
@@ -169,6 +171,12 @@ def _causes(exc: BaseException) -> Iterator[BaseException]:
     for cause in inside:
         if isinstance(cause, BaseException):
             yield from _causes(cause)
+
+
+def _kind(causes: Sequence[BaseException]) -> type[TikTokError]:
+    if any(isinstance(cause, OSError) and cause.errno in {errno.EMFILE, errno.ENFILE} for cause in causes):
+        return OutOfHandles
+    return Unreachable if any(map(_never_left, causes)) else NoAnswer
 
 
 def _never_left(cause: BaseException) -> bool:
