@@ -2,7 +2,6 @@
 
 TikTokError
 ├── Unreachable      the request never left: TikTok did nothing
-├── Unreachable      the request never left: TikTok did nothing
 │   └── OutOfHandles     this machine's fault
 ├── NotTikTok        somebody else answered: TikTok did nothing
 ├── NoAnswer         it may have left, and no answer came that can be read: TikTok may have done it
