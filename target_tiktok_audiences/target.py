@@ -247,8 +247,6 @@ def _last_words(error: BaseException) -> str:
         return f"Stopped by a signal (exit {code}): from here on nothing is sent, and no state is emitted"
     if isinstance(error, ConfigValidationError):
         return f"{error}: {'; '.join(error.errors)}"
-    if isinstance(error, OSError):
-        return " ".join(describe(error).split())
     if isinstance(error, EXPECTED):
         return " ".join(describe(error).split())
     frames = traceback.extract_tb(error.__traceback__)

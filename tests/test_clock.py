@@ -96,7 +96,7 @@ def test_the_time_is_what_two_of_three_clocks_say(monkeypatch: pytest.MonkeyPatc
         (now + 900 * hour, now + 800 * hour, now + 800 * hour),
         (None, now - 900 * hour, now - 900 * hour),
     ):
-        monkeypatch.setattr(tiktok._transport, "date", date)
+        monkeypatch.setattr(tiktok._transport, "date", date)  # noqa: SLF001 - as the last answer gave it
         tiktok.not_before = noted
         assert abs(tiktok.now - right) < hour / 2
     tiktok.close()
