@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from difflib import get_close_matches
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from target_tiktok_audiences.contracts import CONTRACTS
 from target_tiktok_audiences.contracts.phone import is_country
+from target_tiktok_audiences.text import is_name, is_printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -76,6 +78,9 @@ def feed_errors(merged: Mapping[str, Any]) -> Iterator[str]:
     for id_setting in ("advertiser_id", "audience_id"):
         if (identity := id_text(merged.get(id_setting))) and not (identity.isascii() and identity.isdecimal()):
             yield f"`{id_setting}` must be a number, digits only"
+    for setting in ("stream", "identifier_field"):
+        if merged.get(setting) and not is_name(merged[setting]):
+            yield f"`{setting}` is too long or holds control characters"
     if merged.get("audience_name") is not None:
         yield from name_errors(merged["audience_name"])
     country = merged.get("default_country")
@@ -89,6 +94,19 @@ def name_errors(name: str) -> Iterator[str]:
         yield "`audience_name` is empty"
     if len(name) > MAX_NAME_LENGTH:
         yield f"`audience_name` has {len(name)} characters; TikTok takes {MAX_NAME_LENGTH}"
+    elif not is_printable(name):
+        yield "`audience_name` holds control characters"
+
+
+def path_errors(config: Mapping[str, Any]) -> Iterator[str]:
+    """Describe paths that no file can have."""
+    for setting in ("ledger_path", "rejects_path", "report_path"):
+        try:
+            known = "\0" not in str(Path(config.get(setting) or "").expanduser())
+        except RuntimeError:
+            known = False
+        if not known:
+            yield f"`{setting}` is no path, or in the home folder of somebody unknown"
 
 
 def token_errors(token: str) -> Iterator[str]:

@@ -5,15 +5,25 @@ from __future__ import annotations
 import json
 import sys
 from decimal import Decimal
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 from singer_sdk.exceptions import InvalidInputLine
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
+from target_tiktok_audiences.text import LONGEST_NAME, is_name
+
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
+
+LONGEST_LINE = 32 * 2**20
+"""Bytes of one line, which is held whole: without a limit, a line that never ends would fill the memory.
+
+Twice what a document of MongoDB's may have. At its worst (nothing but empty lists) JSON takes 27 times as much memory
+when decoded, so this is also what keeps a hostile line below 1 GB.
+"""
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode  # Decimal, so that a STATE goes out as it came
 _SHAPES: dict[str, dict[str, type]] = {
@@ -39,11 +49,23 @@ class MessageReader(GenericSingerReader[bytes]):
     def process_lines(
         self, file_input: IO[bytes] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
     ) -> Counter[str]:
-        """Hand each message to the callback of its type; raises `InvalidInputLine`."""
-        return super().process_lines(self._lines(file_input or self.default_input), callbacks)  # type: ignore[arg-type]
+        """Hand each message to the callback of its type; raises `InvalidInputLine`.
 
-    def _lines(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        for self.line_number, line in enumerate(lines, 1):
+        Decoders, and the SDK behind the callbacks, go into nested values by recursion, each to a depth of its own.
+        """
+        try:
+            return super().process_lines(self._lines(file_input or self.default_input), callbacks)  # type: ignore[arg-type]
+        except RecursionError:
+            raise self._invalid("is nested too deeply") from None
+
+    def _lines(self, lines: IO[bytes]) -> Iterator[bytes]:
+        ends = lines.read(0)  # b"", or "" where the input is text
+        for self.line_number, line in enumerate(iter(partial(lines.readline, LONGEST_LINE + 1), ends), 1):
+            if len(line) > LONGEST_LINE:
+                raise InvalidInputLine(
+                    f"Line {self.line_number:,} of the input is longer than {LONGEST_LINE // 2**20} MiB. Deselect the"
+                    " stream's large columns in the tap; an audience needs its identifier and its key."
+                )
             if not line.isspace():
                 yield line
 
@@ -51,7 +73,7 @@ class MessageReader(GenericSingerReader[bytes]):
         """Decode a line and check that it is a message, so that nobody after this meets a surprise."""
         try:
             message = _decode(line)
-        except (msgspec.DecodeError, RecursionError, UnicodeError):
+        except (msgspec.DecodeError, ArithmeticError, UnicodeError):
             message = self._decode_leniently(line)
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
             raise self._invalid("is no Singer message: it has no `type`")
@@ -63,17 +85,22 @@ class MessageReader(GenericSingerReader[bytes]):
         return message
 
     def _check_schema(self, message: dict[str, Any]) -> None:
+        if not is_name(message["stream"]):
+            raise self._invalid(
+                "is a SCHEMA message whose `stream` is empty, has more than"
+                f" {LONGEST_NAME:,} characters, or holds control characters"
+            )
         keys = message.get("key_properties")
         if not isinstance(message["schema"].get("properties"), dict):
             raise self._invalid("is a SCHEMA message without proper `properties`")
-        if keys is not None and not (isinstance(keys, list) and all(isinstance(key, str) for key in keys)):
+        if keys is not None and not (isinstance(keys, list) and all(map(is_name, keys))):
             raise self._invalid("is a SCHEMA message without proper `key_properties`")
 
     def _decode_leniently(self, line: bytes) -> object:
         """Decode what Python's own json writes and strict JSON forbids: NaN, Infinity, lone surrogates."""
         try:
             return json.loads(line, parse_float=Decimal)
-        except (ValueError, RecursionError) as exc:
+        except (ValueError, ArithmeticError) as exc:
             raise self._invalid(f"of {len(line):,} bytes is not JSON ({type(exc).__name__})") from None
 
     def assert_line_requires(self, line_dict: dict[str, Any], requires: set[str]) -> None:  # type: ignore[override]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from target_tiktok_audiences.membership import Books, Problem, describe, total, write_whole
@@ -153,7 +154,7 @@ class RunReport:
             reasons = "".join(f"\n{reason} {count:,}" for reason, count in records.rejected.most_common())
             counts = (records.read, records.accepted, records.duplicate, records.missing, records.deleted)
             table.add_row(
-                f"{audience.audience}\n{audience.audience_id or 'not created'}",
+                f"{escape(audience.audience)}\n{audience.audience_id or 'not created'}",
                 f"{audience.plan or ''} {audience.outcome}".strip(),
                 *(f"{count:,}" for count in counts),
                 f"{sum(records.rejected.values()):,}{reasons}",

@@ -67,6 +67,7 @@ class Run:
         self._audiences: dict[str, AudienceRun] = {}
         self._feeds: dict[str, Feed] = {}
         self._parts: dict[tuple[str, Feed], Part] = {}
+        self._skipped: dict[tuple[str, Feed | None], Books] = {}
         self._bookmarks: dict[str, Mapping[str, Any]] = {}
         self._finished = False
         if settings.report_path:
@@ -87,15 +88,21 @@ class Run:
 
         `keys` are the stream's key properties. Raises `Problem`.
         """
+        by_key = () if feed.load_method == "append-only" else tuple(keys)
         if (stream, feed) in self._parts:
-            return self._parts[stream, feed]
+            part = self._parts[stream, feed]
+            if part.binding.keys != by_key:
+                raise FeedConflict(
+                    f"Stream {stream} has changed its key in mid-stream, and `load_method: {feed.load_method}` goes by"
+                    " it. Let the tap send the stream with one key."
+                )
+            return part
         if feed.load_method == "upsert" and not keys:
             raise FeedConflict(
                 f"Stream {stream} has no key, and `load_method: upsert` goes by it. Give the tap a key"
                 " (table-key-properties in its metadata), or take another load method."
             )
         audience = self._audience(feed, name)
-        by_key = () if feed.load_method == "append-only" else tuple(keys)
         binding = Binding(
             stream, feed.identifier_field, feed.apply_hashing, feed.default_country, feed.load_method, by_key
         )
@@ -105,11 +112,12 @@ class Run:
         self._parts[stream, feed] = part
         return part
 
-    def skip(self, stream: str) -> Books:
-        """Give the books of a stream that feeds nothing."""
-        books = Books(stream)
-        self.report.unmatched.append(books)
-        return books
+    def skip(self, stream: str, feed: Feed | None) -> Books:
+        """Give the books of a stream that does not fit a feed, or that no feed names."""
+        if (stream, feed) not in self._skipped:
+            self._skipped[stream, feed] = Books(stream)
+            self.report.unmatched.append(self._skipped[stream, feed])
+        return self._skipped[stream, feed]
 
     def begin(self, stream: str, bookmark: Mapping[str, Any]) -> None:
         """Note what STATE said of a stream before its first record: whether the tap sends its table, or goes on."""

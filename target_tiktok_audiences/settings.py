@@ -13,7 +13,14 @@ import platformdirs
 from singer_sdk import typing as th
 from singer_sdk.exceptions import ConfigValidationError
 
-from target_tiktok_audiences.config_errors import CONFIG_WRONG, feed_errors, id_text, token_errors, url_errors
+from target_tiktok_audiences.config_errors import (
+    CONFIG_WRONG,
+    feed_errors,
+    id_text,
+    path_errors,
+    token_errors,
+    url_errors,
+)
 from target_tiktok_audiences.contracts import CONTRACTS, Contract
 from target_tiktok_audiences.tiktok import API_URL
 
@@ -272,7 +279,7 @@ class Settings:
         """
         config = {**_DEFAULTS, **_given(config)}
         entries = config.get("audiences")
-        feeds, errors = [], [*token_errors(config["access_token"]), *url_errors(config)]
+        feeds, errors = [], [*token_errors(config["access_token"]), *url_errors(config), *path_errors(config)]
         for number, entry in enumerate(entries or [{}]):
             merged = {**config, "stream": "*", **_given(entry)}
             where = f"audiences[{number}]: " if entries else ""

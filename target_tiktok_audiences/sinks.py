@@ -6,8 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from referencing import Registry
 from singer_sdk.exceptions import FatalSyncError, InvalidRecord, MissingKeyPropertiesError
 from singer_sdk.sinks import RecordSink
+from singer_sdk.sinks.core import JSONSchemaValidator
+from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from target_tiktok_audiences.config_errors import name_errors
 from target_tiktok_audiences.contracts import Rejected
@@ -27,6 +30,8 @@ CREDENTIAL_CHECK_STREAM = "meltano_test_stream"
 """What `meltano config test` sends: it asks whether the credentials are good, and feeds no audience."""
 
 DELETED_AT = "_sdc_deleted_at"
+TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
+NAMES_SHOWN = 100
 
 
 class StreamMismatch(FatalSyncError):
@@ -60,9 +65,9 @@ class StreamSink(RecordSink):
         reader: MessageReader,
         bookmark: Callable[[], Mapping[str, Any]],
     ) -> None:
+        self._reader = reader
         super().__init__(target, stream_name, schema, key_properties)
         self._run = run
-        self._reader = reader
         self._bookmark = bookmark
         self._begun = False
         self._intakes: list[Intake] = []
@@ -76,12 +81,13 @@ class StreamSink(RecordSink):
         for feed in feeds:
             problem = _column_problem(feed, self.stream_name, self.schema["properties"])
             if problem is None:
-                name = feed.audience_name or self.schema.get("title") or self.stream_name
-                self._intakes.append(self._intake(feed, str(name)))
+                title = self.schema.get("title")
+                name = feed.audience_name or (title if isinstance(title, str) else "") or self.stream_name
+                self._intakes.append(self._intake(feed, name))
             else:
-                self._skip_or_fail(problem)
+                self._skip_or_fail(problem, feed)
         if not feeds:
-            self._skip_or_fail(f"Stream {self.stream_name} is named by no entry of `audiences`.")
+            self._skip_or_fail(f"Stream {self.stream_name} is named by no entry of `audiences`.", None)
 
     def _intake(self, feed: Feed, name: str) -> Intake:
         for error in name_errors(name):
@@ -89,11 +95,11 @@ class StreamSink(RecordSink):
         digest = feed.contract.digester(apply_hashing=feed.apply_hashing, default_country=feed.default_country)
         return Intake(feed, digest, self._run.part(feed, name, self.stream_name, self.key_properties))
 
-    def _skip_or_fail(self, problem: str) -> None:
+    def _skip_or_fail(self, problem: str, feed: Feed | None) -> None:
         if self._run.settings.on_unmatched_stream == "fail":
             raise StreamMismatch(f"{problem} Or set `on_unmatched_stream: skip` to pass over such streams.")
         self.logger.warning("%s It is skipped.", problem)
-        self._unmatched.append(self._run.skip(self.stream_name))
+        self._unmatched.append(self._run.skip(self.stream_name, feed))
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:  # noqa: ARG002
         """Stage the record's identifiers. One marked as deleted adds nobody, in any load method."""
@@ -134,6 +140,25 @@ class StreamSink(RecordSink):
             line = self._reader.line_number
             rejects.write(line, self.stream_name, feed.contract.name, rejected.reason.value, key)
 
+    def get_validator(self) -> JSONSchemaValidator | None:
+        """Give the SDK's validator of records, if it is asked for, made to fetch nothing.
+
+        By itself it would open any address or file that the SCHEMA refers to, and quote a SCHEMA that is wrong.
+        """
+        if not self.validate_schema:
+            return None
+        try:
+            validator = JSONSchemaValidator(self.schema)
+        except RecursionError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a wrong SCHEMA fails in many ways
+            raise StreamMismatch(
+                f"Line {self._reader.line_number:,} of the input: the SCHEMA of stream {self.stream_name} is no JSON"
+                f" Schema ({type(error).__name__}). Correct the tap, or leave `validate_records` off."
+            ) from None
+        validator.validator = DEFAULT_JSONSCHEMA_VALIDATOR(self.schema, registry=Registry())
+        return validator
+
     # What follows overrides private methods of the SDK.
 
     def _remove_sdc_metadata_from_record(self, record: dict[str, Any]) -> None:
@@ -153,6 +178,13 @@ class StreamSink(RecordSink):
                 self._validator.validate(record)
             except InvalidRecord as invalid:
                 raise BadRecord(_describe(invalid, self.stream_name, self._reader.line_number)) from None
+            except RecursionError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a rule may be no rule: a pattern, a reference, a number
+                raise BadRecord(
+                    f"Line {self._reader.line_number:,} of the input: the SCHEMA of stream {self.stream_name} cannot be"
+                    f" applied to a record ({type(error).__name__}). Correct the tap, or leave `validate_records` off."
+                ) from None
         return record
 
     def _singer_validate_message(self, record: dict[str, Any]) -> None:
@@ -161,12 +193,12 @@ class StreamSink(RecordSink):
             if name not in record:
                 line = self._reader.line_number
                 raise MissingKeyPropertiesError(
-                    f"Line {line:,} of the input: a record of stream {self.stream_name} lacks its key `{name}`."
+                    f"Line {line:,} of the input: a record of stream {self.stream_name} lacks its key {_quoted(name)}."
                 )
 
 
 def _is_deleted(record: dict[str, Any]) -> bool:
-    return record.get(DELETED_AT) not in {None, "", False}
+    return record.get(DELETED_AT) not in (None, "", False)
 
 
 def _column_problem(feed: Feed, stream: str, columns: dict[str, Any]) -> str | None:
@@ -187,25 +219,40 @@ def _column_problem(feed: Feed, stream: str, columns: dict[str, Any]) -> str | N
 
 
 def _names(columns: dict[str, Any]) -> str:
-    """List columns, but for names that may be data: a file without its heading has people for columns."""
-    plain = [name for name in columns if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_ .-]{0,63}", name)]
+    """List columns, but for names that may be data, and not without end."""
+    plain = [name for name in columns if _is_plain(name)]
     others = [f"{len(columns) - len(plain)} with unusual names"] if len(plain) < len(columns) else []
-    return ", ".join([*plain, *others]) or "none"
+    more = [f"{len(plain) - NAMES_SHOWN:,} more"] if len(plain) > NAMES_SHOWN else []
+    return ", ".join([*plain[:NAMES_SHOWN], *more, *others]) or "none"
+
+
+def _is_plain(name: str) -> bool:
+    """Tell whether a column's name is surely no data: a file without its heading has people for columns."""
+    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_ .-]{0,63}", name) is not None
+
+
+def _quoted(column: object) -> str:
+    return f"`{column}`" if isinstance(column, str) and _is_plain(column) else "(its name is unusual)"
 
 
 def _types(column: Any) -> Iterator[str]:
     """Give the JSON types that a column's schema allows; none where it allows any."""
     if isinstance(column, dict):
-        kind = column.get("type")
-        yield from [kind] if isinstance(kind, str) else kind or []
-        for choice in (*(column.get("anyOf") or []), *(column.get("oneOf") or [])):
-            yield from _types(choice)
+        yield from (kind for kind in _listed(column.get("type")) if isinstance(kind, str) and kind in TYPES)
+        for rule in ("anyOf", "oneOf"):
+            for choice in _listed(column.get(rule)):
+                yield from _types(choice)
+
+
+def _listed(value: Any) -> list[Any]:
+    """Give a list as it is and anything else as a list of one: a SCHEMA may hold whatever its author wrote."""
+    return value if isinstance(value, list) else [value]
 
 
 def _describe(invalid: InvalidRecord, stream: str, line: int) -> str:
     cause = invalid.__cause__
     path = list(getattr(cause, "absolute_path", []))  # below the column, keys may be data
-    column = f"column `{path[0]}`" if path else "a record"
+    column = f"column {_quoted(path[0])}" if path else "a record"
     return (
         f"Line {line:,} of the input: {column} of stream {stream} does not fit the stream's SCHEMA"
         f" (rule `{getattr(cause, 'validator', 'unknown')}`)."

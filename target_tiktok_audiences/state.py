@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 KEY = "target-tiktok-audiences"
 
@@ -22,10 +22,16 @@ Origin = Literal["set", "created", "found"]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
+AudienceId = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,32}\Z")]
+
+DEEPEST = 100
+"""Levels of a STATE that can be passed on: it is copied and written by recursion, in the SDK and by us."""
+
+
 class RememberedAudience(msgspec.Struct, frozen=True, kw_only=True):
     """What one audience's entry holds; no personal data, and as many entries as audiences."""
 
-    audience_id: str | None
+    audience_id: AudienceId | None
     """None while it is not created."""
     origin: Origin | None
     ledger: str | None = None
@@ -55,6 +61,20 @@ def read(state: Mapping[str, Any]) -> dict[str, RememberedAudience]:
     return {}
 
 
+def is_too_deep(state: object) -> bool:
+    """Tell whether a STATE is nested deeper than `DEEPEST`; asked before anything is sent."""
+    level = [state]
+    for _ in range(DEEPEST):
+        level = [value for outer in level for value in _inside(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
 def write(state: Mapping[str, Any], audiences: Mapping[str, RememberedAudience]) -> dict[str, Any]:
     """Give the tap's STATE with our entry in it.
 
@@ -73,5 +93,5 @@ def write(state: Mapping[str, Any], audiences: Mapping[str, RememberedAudience])
 def _remembered(value: object) -> RememberedAudience | None:
     try:
         return msgspec.convert(value, RememberedAudience)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeError):  # the latter for half a surrogate pair where a word is due
         return None

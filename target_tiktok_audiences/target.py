@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click
+import simplejson
 from singer_sdk import Target
 from singer_sdk.exceptions import ConfigValidationError, InvalidInputLine, SingerSDKError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 from singer_sdk.plugin_base import JSONSchemaValidator
 from singer_sdk.singerlib.exceptions import SingerError
-from singer_sdk.singerlib.json import serialize_json
 
 from target_tiktok_audiences import __version__, config_errors, state
 from target_tiktok_audiences.membership import Problem, describe
@@ -31,6 +31,7 @@ from target_tiktok_audiences.run import Run, RunFailed
 from target_tiktok_audiences.settings import SCHEMA, Settings
 from target_tiktok_audiences.signals import signals
 from target_tiktok_audiences.sinks import CREDENTIAL_CHECK_STREAM, StreamSink
+from target_tiktok_audiences.text import keep_to_one_line, one_line
 from target_tiktok_audiences.tiktok import TikTok, TikTokError
 
 if TYPE_CHECKING:
@@ -92,6 +93,11 @@ class TargetTikTokAudiences(Target):
 
     def process_endofpipe(self) -> None:
         """Bring the audiences up to date, then let the SDK emit the tap's STATE if it may go out."""
+        if state.is_too_deep(self._latest_state):
+            raise InvalidInputLine(
+                f"The tap's last STATE is nested more than {state.DEEPEST} levels deep, so it could not be passed on."
+                " Nothing was sent. Correct the tap."
+            )
         if self.sink_exists(CREDENTIAL_CHECK_STREAM):
             self.run.check_credentials()
             self.logger.info("The credentials are good; no audience was touched")
@@ -133,6 +139,8 @@ class TargetTikTokAudiences(Target):
         if about:
             cls.print_about(about_format)
             sys.exit(0)
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(keep_to_one_line)
         os.umask(0o077)  # what is written is nobody else's business: digests, and keys of rejected rows
         for talker in ("urllib3", "singer_sdk.mapper"):  # they would log query strings, and values of records
             logging.getLogger(talker).setLevel(logging.INFO)
@@ -169,7 +177,7 @@ class TargetTikTokAudiences(Target):
         """Read the configuration files, with one line for one that cannot be read."""
         try:
             return super().cb_config(ctx, param, value)
-        except (OSError, TypeError, ValueError) as exc:
+        except (OSError, RecursionError, TypeError, ValueError) as exc:
             raise click.BadParameter(
                 f"no configuration can be read from {', '.join(value)}: {exc}", ctx, param
             ) from None
@@ -187,20 +195,31 @@ class TargetTikTokAudiences(Target):
             raise ConfigValidationError(config_errors.CONFIG_WRONG, errors=errors)
         return errors
 
+    def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
+        """Let go of a sink that a changed SCHEMA replaced; the SDK keeps every one of them until the end of input."""
+        super()._process_schema_message(message_dict)
+        for replaced in self._sinks_to_clear:
+            replaced.clean_up()
+        self._sinks_to_clear.clear()
+
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         """Read our own entry on its way past; the SDK keeps nothing for a target."""
         self.run.remember(state.read(message_dict["value"]))
         super()._process_state_message(message_dict)
 
     def _write_state_message(self, state_of_tap: dict[str, Any]) -> None:
-        """Emit STATE only when all is with TikTok, and with our entry; the SDK emits it whatever became of the data."""
+        """Emit STATE only when all is with TikTok, and with our entry; the SDK emits it whatever became of the data.
+
+        What a tap keeps as NaN or Infinity stays so; the SDK would make it null.
+        """
         if not self.run.settled:
             self.logger.info("No state is emitted: the tap sends these records again")
             return
         signals.check()
         signals.defer()  # a STATE that has begun to go out goes out whole
         try:
-            sys.stdout.write(serialize_json(state.write(state_of_tap, self.run.remembered)) + "\n")
+            written = state.write(state_of_tap, self.run.remembered)
+            sys.stdout.write(simplejson.dumps(written, allow_nan=True, separators=(",", ":")) + "\n")
             sys.stdout.flush()
         except OSError as error:
             _give_up(sys.stdout)
@@ -246,13 +265,14 @@ def _last_words(error: BaseException) -> str:
         code = 128 + signals.received
         return f"Stopped by a signal (exit {code}): from here on nothing is sent, and no state is emitted"
     if isinstance(error, ConfigValidationError):
-        return f"{error}: {'; '.join(error.errors)}"
+        return one_line(f"{error}: {'; '.join(error.errors)}")
     if isinstance(error, EXPECTED):
-        return " ".join(describe(error).split())
+        return one_line(describe(error))
     frames = traceback.extract_tb(error.__traceback__)
     if any(frame.filename.endswith(("mapper.py", "simpleeval.py")) for frame in frames):
         return (
-            f"A stream map cannot be applied ({type(error).__name__}). Check `stream_maps`: does it fit every record?"
+            f"A stream map, or flattening, cannot be applied ({type(error).__name__}). Check `stream_maps`: does it fit"
+            " every record?"
         )
     where = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-5:])
     return f"A fault of the target ended the run; please report this line: {type(error).__name__} at {where}"

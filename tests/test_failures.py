@@ -69,7 +69,7 @@ NULLS = {"type": None, "anyOf": None}
 BAD_INPUT |= {
     "a stream map that fails on a record": (
         [schema(), record(1, email=email(1))],
-        ["A stream map cannot be applied (", "`stream_maps`"],
+        ["A stream map, or flattening, cannot be applied (", "`stream_maps`"],
     ),
     "properties that are null": (
         [{"type": "SCHEMA", "stream": STREAM, "schema": {"properties": None}}],

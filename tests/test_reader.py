@@ -70,5 +70,5 @@ def test_a_mutated_line_is_read_or_refused_without_a_quote(edits: list[tuple[int
 
 
 def test_deep_nesting_is_refused() -> None:
-    with pytest.raises(InvalidInputLine, match="is not JSON"):
+    with pytest.raises(InvalidInputLine, match="is nested too deeply"):
         read(b'{"type": "RECORD", "stream": "s", "record": ' + b"[" * 100_000)

@@ -13,9 +13,12 @@ from conftest import MARKER
 from emulator_client import ADVERTISER, TOKEN, emulated
 from singer import email, record, schema
 from singer_sdk import Sink, Target
+from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
 from singer_sdk.plugin_base import PluginBase
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
+from singer_sdk.singerlib.json import serialize_json
 from singer_sdk.sinks import RecordSink
+from singer_sdk.sinks.core import JSONSchemaValidator
 from singer_sdk.testing import get_target_test_class
 
 from target_tiktok_audiences.reader import MessageReader
@@ -24,6 +27,7 @@ from target_tiktok_audiences.target import TargetTikTokAudiences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 # The suite's streams hold no identifiers, so they are skipped here; one, pk_updates, holds an e-mail column of two
 # people, too few for an audience: a setting that TikTok itself would not honour lets it through. The suite leaves
@@ -77,6 +81,7 @@ class TestSuiteOfTheSdk(get_target_test_class(TargetOfTheSuite, config=CONFIG)):
 OVERRIDDEN = [
     (TargetTikTokAudiences, Target, "_process_activate_version_message", "(self, message_dict: 'dict') -> 'None'"),
     (TargetTikTokAudiences, Target, "_process_batch_message", "(self, message_dict: 'dict') -> 'None'"),
+    (TargetTikTokAudiences, Target, "_process_schema_message", "(self, message_dict: 'dict') -> 'None'"),
     (TargetTikTokAudiences, Target, "_process_state_message", "(self, message_dict: 'dict') -> 'None'"),
     (TargetTikTokAudiences, Target, "_write_state_message", "(self, state: 'dict') -> 'None'"),
     (TargetTikTokAudiences, PluginBase, "_setup_signal_handlers", "(self) -> 'None'"),
@@ -163,3 +168,26 @@ def test_the_sdk_emits_state_whatever_became_of_the_data(capsys: pytest.CaptureF
     assert end.value.code == 0
     assert json.loads(capsys.readouterr().out) == {"a": 1}
     assert PlainTarget._MAX_RECORD_AGE_IN_MINUTES == 5  # noqa: SLF001
+
+
+def test_the_sdk_keeps_every_sink_that_a_changed_schema_replaced() -> None:
+    columns: list[dict[str, Any]] = [{"email": {}, name: {}} for name in "abc"]
+    changed = "".join(f"{json.dumps(schema(**each))}\n" for each in columns)
+    theirs, ours = PlainTarget(config={}), TargetOfTheSuite(config=CONFIG)
+    with ours:
+        for target in (theirs, ours):
+            target.process_lines(io.StringIO(changed))
+    assert [len(target._sinks_to_clear) for target in (theirs, ours)] == [2, 0]  # noqa: SLF001
+
+
+def test_the_sdk_fetches_what_a_schema_refers_to(tmp_path: Path) -> None:
+    (tmp_path / "text.json").write_text('{"type": "string"}')
+    referring = {"properties": {"id": {"$ref": f"file://{tmp_path}/text.json"}}}
+    with pytest.warns(DeprecationWarning, match="remote ref"), pytest.raises(InvalidRecord):
+        JSONSchemaValidator(referring).validate({"id": 1})
+    with pytest.raises(InvalidJSONSchema, match=MARKER):
+        JSONSchemaValidator({"type": email(1)})
+
+
+def test_the_sdk_makes_nan_null() -> None:
+    assert serialize_json({"bookmark": float("nan")}) == '{"bookmark":null}'

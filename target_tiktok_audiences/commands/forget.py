@@ -11,6 +11,7 @@ import click
 from target_tiktok_audiences.commands.configuration import config_option
 from target_tiktok_audiences.membership import LedgerError, LedgerFolder, PrivateFolder, Problem, describe
 from target_tiktok_audiences.signals import signals
+from target_tiktok_audiences.text import one_line
 
 NO_LIMIT = 100
 TIKTOKS_FLOOR = 1000
@@ -40,14 +41,15 @@ def forget(stream: str, audience: str | None, settings: Settings, *, force: bool
         for card in known:
             signals.check()
             limit = NO_LIMIT if force else min(feed.max_removal_percent for feed in settings.feeds)
-            click.echo(_forget(ledgers, card, stream, limit))
+            click.echo(one_line(_forget(ledgers, card, stream, limit)))
     except (LedgerError, OSError, Problem) as error:
-        click.echo(f"Error: {describe(error)}", err=True)
+        click.echo(one_line(f"Error: {describe(error)}"), err=True)
         sys.exit(1)
     finally:
         folder.close()
     if not known:
-        click.echo(f"Error: no ledger in {settings.ledger_path or 'memory'} has a part of stream {stream}.", err=True)
+        place = settings.ledger_path or "memory"
+        click.echo(one_line(f"Error: no ledger in {place} has a part of stream {stream}."), err=True)
         sys.exit(1)
 
 

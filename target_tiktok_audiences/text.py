@@ -1,0 +1,48 @@
+"""Names and messages that come from outside: what may pass, and how a log line shows them."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import logging
+
+LONGEST_NAME = 1000
+"""Characters of a stream's or column's name; databases stop at some hundreds."""
+
+LONGEST_MESSAGE = 8000
+
+_UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters, line ends, and halves of surrogate pairs, which no encoding can write."""
+
+
+def is_name(text: object) -> bool:
+    """Tell whether something can be the name of a stream or a column: not empty, not endless, and printable."""
+    return isinstance(text, str) and 0 < len(text) <= LONGEST_NAME and is_printable(text)
+
+
+def is_printable(text: str) -> bool:
+    """Tell whether a text can stand in a log line; emoji and scripts from right to left can."""
+    return not _UNPRINTABLE.search(text)
+
+
+def one_line(text: str) -> str:
+    """Make one line of a text, and leave out the middle of a very long one.
+
+    What could move a terminal's cursor, or colour it, is shown as an escape instead.
+    """
+    line = " ".join(text.split())
+    if len(line) > LONGEST_MESSAGE:
+        line = f"{line[: LONGEST_MESSAGE // 2]} ... {line[-LONGEST_MESSAGE // 2 :]}"
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), line)
+
+
+def keep_to_one_line(record: logging.LogRecord) -> bool:
+    """Filter log records, so that nobody's text can forge a log line: a stream's name, a message of TikTok's."""
+    with suppress(TypeError, ValueError, KeyError):  # whoever calls with wrong arguments is told so by `logging`
+        message = record.getMessage()
+        if not is_printable(message):
+            record.msg, record.args = one_line(message), None
+    return True
