@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from target_tiktok_audiences.config_errors import name_errors
 from target_tiktok_audiences.contracts import Rejected
+from target_tiktok_audiences.text import is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -220,19 +220,14 @@ def _column_problem(feed: Feed, stream: str, columns: dict[str, Any]) -> str | N
 
 def _names(columns: dict[str, Any]) -> str:
     """List columns, but for names that may be data, and not without end."""
-    plain = [name for name in columns if _is_plain(name)]
+    plain = [name for name in columns if is_plain(name)]
     others = [f"{len(columns) - len(plain)} with unusual names"] if len(plain) < len(columns) else []
     more = [f"{len(plain) - NAMES_SHOWN:,} more"] if len(plain) > NAMES_SHOWN else []
     return ", ".join([*plain[:NAMES_SHOWN], *more, *others]) or "none"
 
 
-def _is_plain(name: str) -> bool:
-    """Tell whether a column's name is surely no data: a file without its heading has people for columns."""
-    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_ .-]{0,63}", name) is not None
-
-
 def _quoted(column: object) -> str:
-    return f"`{column}`" if isinstance(column, str) and _is_plain(column) else "(its name is unusual)"
+    return f"`{column}`" if isinstance(column, str) and is_plain(column) else "(its name is unusual)"
 
 
 def _types(column: Any) -> Iterator[str]:

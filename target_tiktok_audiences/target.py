@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 import click
 import simplejson
 from singer_sdk import Target
-from singer_sdk.exceptions import ConfigValidationError, InvalidInputLine, SingerSDKError
+from singer_sdk.exceptions import ConfigValidationError, InvalidInputLine, SingerSDKError, StreamMapConfigError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 from singer_sdk.plugin_base import JSONSchemaValidator
 from singer_sdk.singerlib.exceptions import SingerError
@@ -31,7 +31,7 @@ from target_tiktok_audiences.run import Run, RunFailed
 from target_tiktok_audiences.settings import SCHEMA, Settings
 from target_tiktok_audiences.signals import signals
 from target_tiktok_audiences.sinks import CREDENTIAL_CHECK_STREAM, StreamSink
-from target_tiktok_audiences.text import keep_to_one_line, one_line
+from target_tiktok_audiences.text import is_plain, keep_to_one_line, one_line
 from target_tiktok_audiences.tiktok import TikTok, TikTokError
 
 if TYPE_CHECKING:
@@ -196,8 +196,19 @@ class TargetTikTokAudiences(Target):
         return errors
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
-        """Let go of a sink that a changed SCHEMA replaced; the SDK keeps every one of them until the end of input."""
-        super()._process_schema_message(message_dict)
+        """Let go of a sink that a changed SCHEMA replaced; the SDK keeps every one of them until the end of input.
+
+        It also lists the key where a stream map does not fit that; a key whose name may be data is not repeated.
+        """
+        try:
+            super()._process_schema_message(message_dict)
+        except StreamMapConfigError:
+            if all(map(is_plain, message_dict.get("key_properties") or ())):
+                raise
+            raise StreamMapConfigError(
+                f"Line {self.message_reader.line_number:,} of the input: the stream map of {message_dict['stream']} and"
+                " the key in its SCHEMA, whose name is unusual, do not fit. Check `stream_maps`, or the tap's output."
+            ) from None
         for replaced in self._sinks_to_clear:
             replaced.clean_up()
         self._sinks_to_clear.clear()

@@ -23,6 +23,11 @@ def is_name(text: object) -> bool:
     return isinstance(text, str) and 0 < len(text) <= LONGEST_NAME and is_printable(text)
 
 
+def is_plain(column: str) -> bool:
+    """Tell whether a column's name is surely no data: a file without its heading has people for columns."""
+    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_ .-]{0,63}", column) is not None
+
+
 def is_printable(text: str) -> bool:
     """Tell whether a text can stand in a log line; emoji and scripts from right to left can."""
     return not _UNPRINTABLE.search(text)

@@ -164,8 +164,8 @@ AT_LEAST = {
 def no_ledgers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leave the ledgers out: opening one takes longer than all the rest."""
     with monkeypatch.context() as patched:
-        opened = SimpleNamespace(close=lambda: None)
-        patched.setattr(LedgerFolder, "open", lambda _folder, card: SimpleNamespace(**vars(opened), card=card))
+        opened = {"warning": "", "close": lambda: None}
+        patched.setattr(LedgerFolder, "open", lambda _folder, card: SimpleNamespace(**opened, card=card))
         yield
 
 

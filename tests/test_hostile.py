@@ -346,6 +346,14 @@ def test_an_unusual_key_is_not_printed(target: Target) -> None:
     check(target.run([keyed, wrong], validate_records=True), "Line 2", "column (its name is unusual)")
 
 
+@pytest.mark.parametrize("key", [email(1), "no_such_column"])
+def test_a_stream_map_that_does_not_fit_the_key(target: Target, key: str) -> None:
+    keyed = schema()
+    keyed["key_properties"] = [key]
+    told = "no_such_column" if key == "no_such_column" else "Line 1 of the input: the stream map of customers"
+    check(target.run([keyed, *people(1, 9)], stream_maps={STREAM: {"x": "id"}}), told)
+
+
 def test_what_tiktok_says_cannot_forge_a_log_line(watched: Target, tiktok: Client) -> None:
     for message in FORGERIES.keys() - {"surrogate"}:
         tiktok.fault(path="/dmp/custom_audience/list/", code=40002, message=FORGERIES[message])

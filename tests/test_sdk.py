@@ -144,6 +144,8 @@ def test_the_sdk_prints_lines_records_and_settings(caplog: pytest.LogCaptureFixt
     assert MARKER in log_of_plain_target(caplog, {"type": email(1)})
     assert MARKER in log_of_plain_target(caplog, wrong, record(1, email=email(1)))
     assert "SECRETTOKEN" in log_of_plain_target(caplog, secret=["SECRETTOKEN"])
+    keyed = {**schema(), "key_properties": [email(1)]}
+    assert MARKER in log_of_plain_target(caplog, keyed, stream_maps={"customers": {"x": "id"}})
 
 
 def test_the_sdk_hides_the_mark_of_deleted_rows(caplog: pytest.LogCaptureFixture) -> None:
