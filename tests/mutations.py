@@ -147,7 +147,7 @@ def _containers(value: Any) -> list[Any]:
     found, waiting = [], [value]
     while waiting:
         inner = waiting.pop()
-        if isinstance(inner, (dict, list)) and inner is not DEEP:
+        if isinstance(inner, (dict, list)):
             found.append(inner)
             waiting += inner.values() if isinstance(inner, dict) else inner
     return found
@@ -161,7 +161,7 @@ def _replace(chance: random.Random, messages: Messages) -> None:
     place = _place(chance, messages)
     if place:
         key = chance.choice(list(place) if isinstance(place, dict) else range(len(place)))
-        place[key] = copy.copy(chance.choice(VALUES))
+        place[key] = copy.deepcopy(chance.choice(VALUES))
 
 
 def _drop_inside(chance: random.Random, messages: Messages) -> None:
@@ -173,9 +173,9 @@ def _drop_inside(chance: random.Random, messages: Messages) -> None:
 def _add_inside(chance: random.Random, messages: Messages) -> None:
     place = _place(chance, messages)
     if isinstance(place, dict):
-        place[chance.choice(NAMES)] = copy.copy(chance.choice(VALUES))
+        place[chance.choice(NAMES)] = copy.deepcopy(chance.choice(VALUES))
     else:
-        place.append(copy.copy(chance.choice(VALUES)))
+        place.append(copy.deepcopy(chance.choice(VALUES)))
 
 
 def _rename(chance: random.Random, messages: Messages) -> None:
