@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from target_tiktok_audiences.membership import BooksDoNotBalance, Problem, advice
+from target_tiktok_audiences.membership import BooksDoNotBalance, LedgerError, Problem, describe
 from target_tiktok_audiences.signals import signals
 from target_tiktok_audiences.tiktok import Action, CalculateType, FileLost, TikTokError
 
@@ -111,25 +111,29 @@ def _change(plan: Plan, audience_id: str | None, paths: Sequence[str], opened: O
 
 def write_files(plan: Plan, ledger: Ledger, folder: Path) -> list[UploadFile]:
     """Write the rows of the call into files of the plan's size: one digest a line, no header, sorted."""
-    signatures: dict[Path, hashlib._Hash] = {}
+    files: list[UploadFile] = []
     written = 0
-    for block in ledger.sorted_lines(plan.rows_per_file):
-        if written % plan.rows_per_file == 0:
-            file = folder / f"upload-{len(signatures) + 1}.csv"
-            signatures[file] = hashlib.md5(usedforsecurity=False)
+    for number in range(plan.files):
+        path = folder / f"upload-{number + 1}.csv"
         try:
-            with file.open("ab") as lines:
-                lines.write(block)
-        except OSError as error:
+            written += ledger.write_lines(number * plan.rows_per_file, plan.rows_per_file, path)
+            files.append(UploadFile(path, _md5(path)))
+        except (LedgerError, OSError) as error:
             raise Problem(
-                f"The files to upload cannot be written in {folder.parent}: {error.strerror}. {advice(error.errno)}, or"
-                " set TMPDIR to another folder, and run again. Nothing was sent."
+                f"The files to upload cannot be written in {folder.parent}: {describe(error)} Or set TMPDIR to another"
+                " folder. Nothing was sent."
             ) from None
-        signatures[file].update(block)
-        written += block.count(b"\n")
-    if written != plan.rows or len(signatures) != plan.files:
+    if written != plan.rows:
         raise BooksDoNotBalance(
-            f"{plan.rows:,} rows in {plan.files} files were planned, and {written:,} in {len(signatures)} written."
-            " Nothing was sent. This is a fault of the target; please report it with this line."
+            f"{plan.rows:,} rows were planned, and {written:,} written to {plan.files} files. Nothing was sent. This is"
+            " a fault of the target; please report it with this line."
         )
-    return [UploadFile(file, signature.hexdigest()) for file, signature in signatures.items()]
+    return files
+
+
+def _md5(file: Path) -> str:
+    signature = hashlib.md5(usedforsecurity=False)
+    with file.open("rb") as lines:
+        while block := lines.read(1 << 20):
+            signature.update(block)
+    return signature.hexdigest()

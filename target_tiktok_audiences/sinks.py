@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, cast
 
 from referencing import Registry
 from singer_sdk.exceptions import FatalSyncError, InvalidRecord, MissingKeyPropertiesError
@@ -12,7 +13,8 @@ from singer_sdk.sinks.core import JSONSchemaValidator
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from target_tiktok_audiences.config_errors import name_errors
-from target_tiktok_audiences.contracts import Rejected
+from target_tiktok_audiences.contracts import Rejection
+from target_tiktok_audiences.express import ABSENT
 from target_tiktok_audiences.text import is_plain
 
 if TYPE_CHECKING:
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 
     from singer_sdk import Target
 
-    from target_tiktok_audiences.contracts import Digester
+    from target_tiktok_audiences.contracts import BulkDigester
+    from target_tiktok_audiences.express import Columns
     from target_tiktok_audiences.membership import Books, Part
     from target_tiktok_audiences.reader import MessageReader
     from target_tiktok_audiences.run import Run
@@ -30,6 +33,8 @@ CREDENTIAL_CHECK_STREAM = "meltano_test_stream"
 """What `meltano config test` sends: it asks whether the credentials are good, and feeds no audience."""
 
 DELETED_AT = "_sdc_deleted_at"
+TRANSFORMING = ("stream_maps", "flattening_enabled", "add_record_metadata", "validate_records")
+"""Settings that need the SDK's way for records."""
 TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 NAMES_SHOWN = 100
 
@@ -47,7 +52,7 @@ class Intake:
     """One feed's way in: its column, how that becomes a digest, and where the digest is staged."""
 
     feed: Feed
-    digest: Digester
+    digests: BulkDigester
     part: Part
 
 
@@ -88,12 +93,14 @@ class StreamSink(RecordSink):
                 self._skip_or_fail(problem, feed)
         if not feeds:
             self._skip_or_fail(f"Stream {self.stream_name} is named by no entry of `audiences`.", None)
+        if not any(self.config.get(setting) for setting in TRANSFORMING):
+            self._reader.express.open(self.stream_name, self.columns, self.take)
 
     def _intake(self, feed: Feed, name: str) -> Intake:
         for error in name_errors(name):
             raise StreamMismatch(f"Stream {self.stream_name} cannot name its audience: {error}. Set `audience_name`.")
-        digest = feed.contract.digester(apply_hashing=feed.apply_hashing, default_country=feed.default_country)
-        return Intake(feed, digest, self._run.part(feed, name, self.stream_name, self.key_properties))
+        digests = feed.contract.bulk_digester(apply_hashing=feed.apply_hashing, default_country=feed.default_country)
+        return Intake(feed, digests, self._run.part(feed, name, self.stream_name, self.key_properties))
 
     def _skip_or_fail(self, problem: str, feed: Feed | None) -> None:
         if self._run.settings.on_unmatched_stream == "fail":
@@ -101,44 +108,79 @@ class StreamSink(RecordSink):
         self.logger.warning("%s It is skipped.", problem)
         self._unmatched.append(self._run.skip(self.stream_name, feed))
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What of a record counts."""
+        fields = (intake.feed.identifier_field for intake in self._intakes)
+        return tuple(dict.fromkeys([*fields, *self.key_properties, DELETED_AT]))
+
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:  # noqa: ARG002
-        """Stage the record's identifiers. One marked as deleted adds nobody, in any load method."""
+        """Stage the identifiers of one record that came the SDK's way."""
+        self._stage({name: [record.get(name, ABSENT)] for name in self.columns}, 1, self._reader.line_number)
+
+    def take(self, columns: Columns, count: int, line: int) -> bool:
+        """Stage the identifiers of records that came by the express lane, unless one lacks its key."""
+        if any(ABSENT in columns[name] for name in self.key_properties):
+            return False
+        self._stage(columns, count, line)
+        self.tally_record_read(count)
+        self.tally_record_written(count)
+        self.record_counter_metric.increment(count)
+        return True
+
+    def _stage(self, columns: Columns, count: int, line: int) -> None:
+        """Stage and count. A record marked as deleted adds nobody, in any load method."""
         if not self._begun:
             self._begun = True
             self._run.begin(self.stream_name, self._bookmark())
+        deleted = [mark not in (ABSENT, None, "", False) for mark in columns[DELETED_AT]]
         for intake in self._intakes:
-            books = intake.part.books
-            books.read += 1
-            digest = self._digest(intake, books, record)
-            if intake.part.binding.keys and (digest or intake.feed.identifier_field in record or _is_deleted(record)):
-                intake.part.say((record[name] for name in self.key_properties), digest)
-            elif digest:
-                intake.part.add(digest)
+            values = columns[intake.feed.identifier_field]
+            digests = intake.digests([None if value is ABSENT else value for value in values])
+            if not intake.part.binding.keys and set(map(type, digests)) == {bytes} and not any(deleted):
+                intake.part.books.read += count
+                intake.part.add(cast("list[bytes]", digests))
+            else:
+                self._stage_each(intake, columns, digests, deleted, line)
         for books in self._unmatched:
-            books.read += 1
-            books.unmatched += 1
+            books.read += count
+            books.unmatched += count
 
-    def _digest(self, intake: Intake, books: Books, record: dict[str, Any]) -> bytes | None:
-        """Give the digest to stage; where there is none, count why."""
-        if _is_deleted(record):
-            books.deleted += 1
-            return None
-        try:
-            digest = intake.digest(record.get(intake.feed.identifier_field))
-        except Rejected as rejected:
-            books.rejected[rejected.reason.value] += 1
-            self._note_reject(intake.feed, rejected, record)
-            return None
-        if digest is None:
-            books.missing += 1
-        return digest
+    def _stage_each(
+        self,
+        intake: Intake,
+        columns: Columns,
+        digests: Sequence[bytes | Rejection | None],
+        deleted: Sequence[bool],
+        line: int,
+    ) -> None:
+        """Stage records of which some have no digest, or go by their key; where there is no digest, count why."""
+        part, values = intake.part, columns[intake.feed.identifier_field]
+        keys = zip(*(columns[name] for name in self.key_properties), strict=True) if self.key_properties else repeat(())
+        for number, (found, gone, key) in enumerate(zip(digests, deleted, keys, strict=False)):
+            digest = None
+            part.books.read += 1
+            if gone:
+                part.books.deleted += 1
+            elif found is None:
+                part.books.missing += 1
+            elif isinstance(found, Rejection):
+                part.books.rejected[found.value] += 1
+                self._note_reject(intake.feed, found, line + number, key)
+            else:
+                digest = found
+            if part.binding.keys:
+                if gone or values[number] is not ABSENT:
+                    part.say(key, digest)
+            elif digest:
+                part.add([digest])
 
-    def _note_reject(self, feed: Feed, rejected: Rejected, record: dict[str, Any]) -> None:
+    def _note_reject(self, feed: Feed, reason: Rejection, line: int, key: tuple[Any, ...]) -> None:
         if (rejects := self._run.rejects) is not None:
             identifiers = {intake.feed.identifier_field for intake in self._intakes}
-            key = {name: record.get(name) for name in self.key_properties if name not in identifiers}
-            line = self._reader.line_number
-            rejects.write(line, self.stream_name, feed.contract.name, rejected.reason.value, key)
+            named = zip(self.key_properties, key, strict=True)
+            told = {name: value for name, value in named if name not in identifiers}
+            rejects.write(line, self.stream_name, feed.contract.name, reason.value, told)
 
     def get_validator(self) -> JSONSchemaValidator | None:
         """Give the SDK's validator of records, if it is asked for, made to fetch nothing.
@@ -195,10 +237,6 @@ class StreamSink(RecordSink):
                 raise MissingKeyPropertiesError(
                     f"Line {line:,} of the input: a record of stream {self.stream_name} lacks its key {_quoted(name)}."
                 )
-
-
-def _is_deleted(record: dict[str, Any]) -> bool:
-    return record.get(DELETED_AT) not in (None, "", False)
 
 
 def _column_problem(feed: Feed, stream: str, columns: dict[str, Any]) -> str | None:

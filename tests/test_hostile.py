@@ -20,7 +20,7 @@ from test_failures import TEXT, check
 from test_forget import run_forget
 from test_process import environment, lines
 
-from target_tiktok_audiences import reader
+from target_tiktok_audiences import express, reader
 from target_tiktok_audiences.report import AudienceReport, RunReport
 from target_tiktok_audiences.state import DEEPEST, KEY
 
@@ -108,6 +108,7 @@ def watched(target: Target) -> Iterator[Target]:
 def test_a_line_up_to_the_limit_is_read_and_none_beyond(monkeypatch: pytest.MonkeyPatch, target: Target) -> None:
     given = stream_of(1, 1000)
     monkeypatch.setattr(reader, "LONGEST_LINE", max(len(json.dumps(message)) for message in given) + 1)
+    monkeypatch.setattr(express, "LARGEST_BLOCK", 100)
     assert target.run(given).exit_code == 0
     longer = record(2000, email=email(2000), note="x" * 500)
     check(target.run([*given, longer, state()]), "Line 1,003 of the input is longer than", "Deselect")
@@ -424,8 +425,11 @@ def test_a_state_goes_out_with_the_digits_that_it_came_with(watched: Target, wri
 
 @pytest.mark.parametrize("written", UNREADABLE.values(), ids=UNREADABLE)
 def test_numbers_that_cannot_be_read(watched: Target, written: str) -> None:
-    for message in (state("HERE"), record(1, email=email(1), n="HERE"), schema(email={"maximum": "HERE"})):
+    for message in (state("HERE"), schema(email={"maximum": "HERE"})):
         check(watched.run([schema(), raw(message, "HERE", written)]), "Line 2 of the input", "is not JSON")
+    odd = [raw(record(1, email=email(1), n="HERE"), "HERE", written), raw(record(2, email="HERE"), "HERE", written)]
+    outcome = watched.run([*stream_of(2, 1000), *odd])
+    assert (outcome.exit_code, outcome.audience["books"][0]["rejected"]) == (0, {"not_a_string": 1})
 
 
 def test_the_last_of_duplicate_keys_counts(target: Target, tiktok: Client) -> None:

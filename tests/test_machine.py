@@ -228,7 +228,7 @@ def test_a_creation_that_the_ledger_cannot_note(target: Target, source: Source) 
     heal(target, source, ended)
 
 
-@pytest.mark.parametrize("size", [0, 4096, 20_000, 150_000] if not LONG else range(0, 400_000, 20_000))
+@pytest.mark.parametrize("size", [0, 4096, 20_000, 60_000] if not LONG else range(0, 70_000, 5_000))
 def test_files_that_may_not_grow_past_a_size(target: Target, source: Source, size: int) -> None:
     source.state = None
     fault = Fault(resource.setrlimit, (resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY)))

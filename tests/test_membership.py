@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import tempfile
 from contextlib import nullcontext
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -45,7 +47,6 @@ from target_tiktok_audiences.membership.schema import LedgerTooNew
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 LIMITS = Limits(min_audience_size=1000, max_reject_percent=50)
 ABSENT, READY = Standing(Status.ABSENT), Standing(Status.READY, size=5000)
@@ -244,7 +245,7 @@ def staged(
         if binding.keys:
             part.say([key], None if value is None else digest(value))
         elif value is not None:
-            part.add(digest(value))
+            part.add([digest(value)])
     return part
 
 
@@ -256,8 +257,11 @@ def revise(ledger: Ledger, *parts: Part) -> Revision:
 
 def wanted(ledger: Ledger) -> set[bytes]:
     """Give the desired set, through the rows of a creation."""
-    ledger.call_rows("CREATE")
-    return {bytes.fromhex(line) for block in ledger.sorted_lines(7) for line in block.decode().split()}
+    rows = ledger.call_rows("CREATE")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "lines"
+        assert ledger.write_lines(0, rows, file) == rows
+        return {bytes.fromhex(line) for line in file.read_text().split()}
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ rest is normalised and hashed to 32 bytes. TikTok matches digests only, so two s
 as the same digest, and what cannot match must not be sent in silence.
 """
 
-from target_tiktok_audiences.contracts.contract import CONTRACTS, Contract, Digester
+from target_tiktok_audiences.contracts.contract import CONTRACTS, BulkDigester, Contract, Digester
 from target_tiktok_audiences.contracts.rejection import Rejected, Rejection
 
-__all__ = ["CONTRACTS", "Contract", "Digester", "Rejected", "Rejection"]
+__all__ = ["CONTRACTS", "BulkDigester", "Contract", "Digester", "Rejected", "Rejection"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,6 +13,10 @@ from target_tiktok_audiences.contracts.rejection import Rejected, Rejection
 
 Digester = Callable[[object], bytes | None]
 """Takes a record's identifier; gives its digest, or None where there is no identifier; raises `Rejected`."""
+
+
+BulkDigester = Callable[[Sequence[object]], "list[bytes | Rejection | None]"]
+"""Does the same for many identifiers, and gives the reason where a `Digester` would raise it."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,18 @@ class Contract:
             return hashlib.sha256(normalise(value).encode()).digest()
 
         return digest
+
+    def bulk_digester(self, *, apply_hashing: bool = True, default_country: str | None = None) -> BulkDigester:
+        """Give the function that does for a block of identifiers what `digester` does for one."""
+        digest = self.digester(apply_hashing=apply_hashing, default_country=default_country)
+
+        def digest_or_reason(value: object) -> bytes | Rejection | None:
+            try:
+                return digest(value)
+            except Rejected as rejected:
+                return rejected.reason
+
+        return lambda values: list(map(digest_or_reason, values))
 
     def json_schema(self, *, field: str | None = None, apply_hashing: bool = True) -> dict[str, Any]:
         """Give the JSON Schema of a record that this contract accepts."""

@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from target_tiktok_audiences.membership.desired import wanted
 from target_tiktok_audiences.membership.query import count, one
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from duckdb import DuckDBPyConnection
 
-WANTED = "(SELECT DISTINCT digest FROM desired ANTI JOIN tombstone USING (digest))"
-_ADDS = f"(SELECT digest FROM {WANTED} ANTI JOIN (FROM delivered WHERE sure) USING (digest))"
-_REMOVALS = f"(SELECT digest FROM delivered ANTI JOIN {WANTED} USING (digest))"
-_ROWS_AT_ONCE = 100_000
+EVERYBODY = ("CREATE", "REPLACE")
+"""Calls that are about all who should be in, and all who are."""
 
 
 @dataclass(frozen=True)
@@ -35,44 +34,51 @@ class Counts:
 
 def counts(database: DuckDBPyConnection, desired: int) -> Counts:
     """Count what is delivered and what differs, in one pass; the number of desired ones is known."""
+    if not count(database, "delivered"):
+        return Counts(desired, 0, 0, adds=desired, removals=0)
     delivered, unsure, adds, removals = one(
         database,
         "SELECT count(delivered.digest), count(*) FILTER (NOT sure),"
         " count(*) FILTER (wanted.digest IS NOT NULL AND sure IS NOT TRUE),"
         " count(*) FILTER (wanted.digest IS NULL)"
-        f" FROM {WANTED} AS wanted FULL JOIN delivered ON wanted.digest = delivered.digest",
+        f" FROM {wanted(database)} AS wanted FULL JOIN delivered ON wanted.digest = delivered.digest",
     )
     return Counts(desired, delivered, unsure, adds, removals)
 
 
 def call_rows(database: DuckDBPyConnection, action: str) -> int:
     """Fix the rows of one call in the temporary table `call_row`, and count them."""
-    rows = {"APPEND": _ADDS, "REMOVE": _REMOVALS}.get(action, WANTED)
-    database.execute(f"CREATE OR REPLACE TEMP TABLE call_row AS SELECT digest FROM {rows}")
+    rows = wanted(database)
+    if action == "APPEND":
+        rows = f"(SELECT digest FROM {rows} ANTI JOIN (FROM delivered WHERE sure) USING (digest))"
+    elif action == "REMOVE":
+        rows = f"(SELECT digest FROM delivered ANTI JOIN {rows} USING (digest))"
+    database.execute(f"CREATE OR REPLACE TEMP TABLE call_row AS SELECT digest FROM {rows} ORDER BY digest")
     return count(database, "call_row")
 
 
-def sorted_lines(database: DuckDBPyConnection, border: int) -> Iterator[bytes]:
-    """Give the rows of the call as lines of hex digits, sorted, in blocks that end at every `border` rows."""
-    rows = database.execute("SELECT lower(hex(digest)) FROM call_row ORDER BY digest")
-    left = border
-    while block := rows.fetchmany(min(left, _ROWS_AT_ONCE)):
-        left = left - len(block) or border
-        yield "".join(f"{digest}\n" for (digest,) in block).encode()
+def write_lines(database: DuckDBPyConnection, first: int, rows: int, file: Path) -> int:
+    """Write some rows of the call to a file, as lower-case hex lines, sorted; give their number."""
+    query = f"SELECT lower(hex(digest)) FROM call_row WHERE rowid BETWEEN {first} AND {first + rows - 1} ORDER BY rowid"
+    path = str(file).replace("'", "''")
+    return int(one(database, f"COPY ({query}) TO '{path}' (FORMAT csv, HEADER false, QUOTE '')")[0])
 
 
 def intend(database: DuckDBPyConnection, action: str) -> int:
-    """Note what the call is about to do, and give the change's number. A replacement touches everybody."""
+    """Note what the call is about to do, and give the change's number.
+
+    One that is about everybody is noted without the rows that it brings in: they are all that is wanted.
+    """
     number = int(one(database, "SELECT coalesce(max(id), 0) + 1 FROM change")[0])
     database.execute("INSERT INTO change VALUES (?, ?, NULL)", [number, action])
-    touched = "(FROM call_row UNION SELECT digest FROM delivered)" if action == "REPLACE" else "call_row"
+    touched = f"(FROM delivered ANTI JOIN {wanted(database)} USING (digest))" if action in EVERYBODY else "call_row"
     database.execute(f"INSERT INTO change_row SELECT ?, digest FROM {touched}", [number])
     return number
 
 
 def accept(database: DuckDBPyConnection, number: int, action: str, now: datetime) -> None:
     """Make the rows of an accepted change in or out; it is in flight from now on."""
-    if action in {"CREATE", "REPLACE"}:
+    if action in EVERYBODY:
         take_wanted(database)
     else:
         database.execute("DELETE FROM delivered USING call_row WHERE delivered.digest = call_row.digest")
@@ -82,10 +88,20 @@ def accept(database: DuckDBPyConnection, number: int, action: str, now: datetime
 
 
 def make_unsure(database: DuckDBPyConnection, number: int) -> None:
-    """Make the rows of a change unsure, and forget the change."""
-    rows = "(SELECT DISTINCT digest FROM change_row WHERE change = ?)"
-    database.execute(f"DELETE FROM delivered USING {rows} AS touched WHERE delivered.digest = touched.digest", [number])
-    database.execute(f"INSERT INTO delivered SELECT digest, false FROM {rows}", [number])
+    """Make the rows of a change unsure, and forget the change.
+
+    Of one about everybody these are all who are delivered, whom it may have removed, and, while it is unanswered, all
+    whom it may have brought in.
+    """
+    action, accepted_at = one(database, "SELECT action, accepted_at FROM change WHERE id = ?", [number])
+    rows = f"SELECT digest FROM change_row WHERE change = {int(number)}"
+    if action in EVERYBODY:
+        rows += " UNION SELECT digest FROM delivered"
+        rows += "" if accepted_at else f" UNION SELECT digest FROM {wanted(database)}"
+    database.execute(f"CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT digest FROM ({rows})")
+    database.execute("DELETE FROM delivered USING touched WHERE delivered.digest = touched.digest")
+    database.execute("INSERT INTO delivered SELECT digest, false FROM touched")
+    database.execute("DROP TABLE touched")
     drop_change(database, number)
 
 
@@ -120,7 +136,7 @@ def unanswered(database: DuckDBPyConnection) -> list[int]:
 
 def take_wanted(database: DuckDBPyConnection) -> None:
     """Make exactly the wanted ones in."""
-    database.execute(f"CREATE OR REPLACE TABLE delivered AS SELECT digest, true AS sure FROM {WANTED}")
+    database.execute(f"CREATE OR REPLACE TABLE delivered AS SELECT digest, true AS sure FROM {wanted(database)}")
 
 
 def forget(database: DuckDBPyConnection) -> None:
@@ -131,9 +147,5 @@ def forget(database: DuckDBPyConnection) -> None:
 
 def set_digest(database: DuckDBPyConnection) -> str:
     """Give an order-free digest of the wanted set: its size, and the exclusive or of its digests' first halves."""
-    size, *halves = one(
-        database,
-        "SELECT count(*), coalesce(bit_xor(('0x' || hex(digest)[1:16])::UBIGINT), 0),"
-        f" coalesce(bit_xor(('0x' || hex(digest)[17:32])::UBIGINT), 0) FROM {WANTED}",
-    )
-    return f"{size}-{halves[0]:016x}{halves[1]:016x}"
+    size, bits = one(database, f"SELECT count(*), bit_xor(digest::BIT)::VARCHAR FROM {wanted(database)}")
+    return f"{size}-{int((bits or '0' * 256)[:128], 2):032x}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from target_tiktok_audiences.membership.query import one
+from target_tiktok_audiences.membership.query import count, one
 from target_tiktok_audiences.membership.staging import NO_DIGEST, Binding
 
 if TYPE_CHECKING:
@@ -111,35 +111,61 @@ def _revise(database: DuckDBPyConnection, staged: int, binding: Binding, now: da
     before = one(database, "SELECT rows FROM part WHERE id = ?", [number])[0] if known else None
     theirs = f"(SELECT key, digest FROM desired WHERE part = {number})"
     ours = f"(SELECT key, digest FROM staged WHERE part = {staged})"
+    if not known:
+        database.execute("CREATE OR REPLACE TEMP TABLE leave (key VARCHAR, digest BLOB)")
+        database.execute(f"INSERT INTO desired SELECT ?, key, digest FROM {ours}", [number])
+    else:
+        _compare(database, ours, theirs, staged, binding.load_method)
+        database.execute(
+            "DELETE FROM desired USING leave"
+            " WHERE part = ? AND desired.key = leave.key AND desired.digest = leave.digest",
+            [number],
+        )
+        database.execute("INSERT INTO desired SELECT ?, key, digest FROM enter", [number])
+    database.execute("INSERT INTO removed SELECT ?, digest FROM leave", [number])
+    remain = f"(SELECT {'DISTINCT' if binding.keys else ''} digest FROM desired WHERE part = {number})"
+    after = count(database, remain)
+    gone = left(database, f"(SELECT digest FROM removed WHERE part = {number})", remain)
+    database.execute("DELETE FROM part WHERE id = ?", [number])
+    encoded = msgspec.json.encode(binding).decode()
+    database.execute("INSERT INTO part VALUES (?, ?, ?, ?)", [number, encoded, after, now.isoformat()])
+    return PartChange(binding.stream, binding.load_method, before, after, gone)
+
+
+def _compare(database: DuckDBPyConnection, ours: str, theirs: str, staged: int, load_method: str) -> None:
+    """Find what leaves a part, and what enters it."""
     leaves = f"FROM {theirs} ANTI JOIN {ours} USING (key, digest)"
-    if binding.load_method == "upsert":
+    if load_method == "upsert":
         spoken = (
             f"(SELECT key FROM staged WHERE part = {staged} UNION SELECT key FROM staged_gone WHERE part = {staged})"
         )
         leaves += f" SEMI JOIN {spoken} USING (key)"
-    if binding.load_method == "append-only":
+    if load_method == "append-only":
         leaves += " WHERE false"
     database.execute(f"CREATE OR REPLACE TEMP TABLE leave AS SELECT key, digest {leaves}")
     database.execute(
         f"CREATE OR REPLACE TEMP TABLE enter AS SELECT key, digest FROM {ours} ANTI JOIN {theirs} USING (key, digest)"
     )
-    database.execute(
-        "DELETE FROM desired USING leave WHERE part = ? AND desired.key = leave.key AND desired.digest = leave.digest",
-        [number],
-    )
-    database.execute("INSERT INTO desired SELECT ?, key, digest FROM enter", [number])
-    database.execute("INSERT INTO removed SELECT ?, digest FROM leave", [number])
-    remain = f"(SELECT DISTINCT digest FROM desired WHERE part = {number})"
-    (after,) = one(database, f"SELECT count(*) FROM {remain}")
-    (gone,) = one(
+
+
+def left(database: DuckDBPyConnection, removed: str, remain: str) -> int:
+    """Count the digests that were removed and are nowhere any more."""
+    if not count(database, removed):
+        return 0  # without a look at those that remain, who may be millions
+    return count(database, f"(SELECT DISTINCT digest FROM {removed} ANTI JOIN {remain} USING (digest))")
+
+
+def wanted(database: DuckDBPyConnection) -> str:
+    """Give the query for who should be in: each once, and without those who were erased.
+
+    One part without keys holds nobody twice, and to make millions distinct takes longer than anything else.
+    """
+    parts, keys, erased = one(
         database,
-        f"SELECT count(*) FROM (SELECT DISTINCT digest FROM removed WHERE part = {number}) ANTI JOIN {remain}"
-        " USING (digest)",
+        "SELECT (SELECT count(*) FROM part), (SELECT max(key) FROM desired), (SELECT count(*) FROM tombstone)",
     )
-    database.execute("DELETE FROM part WHERE id = ?", [number])
-    encoded = msgspec.json.encode(binding).decode()
-    database.execute("INSERT INTO part VALUES (?, ?, ?, ?)", [number, encoded, after, now.isoformat()])
-    return PartChange(binding.stream, binding.load_method, before, after, gone)
+    each_once = parts <= 1 and not keys and not erased
+    return "desired" if each_once else "(SELECT DISTINCT digest FROM desired ANTI JOIN tombstone USING (digest))"
 
 
 def _drop_stale(database: DuckDBPyConnection, stream: str, fields: set[str]) -> None:

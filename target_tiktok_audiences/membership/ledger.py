@@ -155,8 +155,7 @@ class Ledger:
             before = self.facts.desired if self.parts() else None
             changes = desired.revise(self._database, bindings, now)
             self.facts.desired = self._count_desired()
-            left = "(SELECT DISTINCT digest FROM removed ANTI JOIN desired USING (digest))"
-            gone = count(self._database, left)
+            gone = desired.left(self._database, "removed", "desired")
             yield Revision(changes, PartChange("all streams", "", before, self.facts.desired, gone))
 
     @contextmanager
@@ -234,12 +233,12 @@ class Ledger:
         """Fix the rows of the one call to make, and give their number."""
         return delivered.call_rows(self._database, action)
 
-    def sorted_lines(self, border: int) -> Iterator[bytes]:
-        """Give the rows of the call, sorted, as lower-case hex lines in blocks that end at every `border` rows.
+    def write_lines(self, first: int, rows: int, file: Path) -> int:
+        """Write some rows of the call to a file, as lower-case hex lines; `first` counts from 0. Gives their number.
 
-        Sorted, so that equal differences make equal files.
+        All are sorted, so equal differences make equal files.
         """
-        return delivered.sorted_lines(self._database, border)
+        return delivered.write_lines(self._database, first, rows, file)
 
     def intend(self, action: str, now: datetime) -> int:
         """Note, before the call, what it is about to do; gives the change's number."""
@@ -355,7 +354,7 @@ class Ledger:
         parts = self.parts()
         if len(parts) == 1 and not count(self._database, "tombstone"):
             return parts[0][1]
-        return count(self._database, delivered.WANTED)
+        return count(self._database, desired.wanted(self._database))
 
     def _make_unsure(self, number: int) -> None:
         """Nobody knows what became of a change. After a replacement the members before it may all be in still."""

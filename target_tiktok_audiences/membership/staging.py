@@ -17,7 +17,7 @@ from target_tiktok_audiences.membership.machine import advice
 from target_tiktok_audiences.membership.problem import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 BYTES_PER_LINE = 65
 """64 hex digits and a line end."""
@@ -67,9 +67,9 @@ class Part:
         except OSError as error:
             raise NotStaged(path.parent, error) from None
 
-    def add(self, digest: bytes) -> None:
-        """Stage one digest of 32 bytes. Raises `NotStaged`."""
-        self._write(b"%s\n" % digest.hex().encode())
+    def add(self, digests: Sequence[bytes]) -> None:
+        """Stage digests of 32 bytes each. Raises `NotStaged`."""
+        self._write(b"".join(digests).hex("\n", 32).encode() + b"\n")
 
     def say(self, key: Iterable[object], digest: bytes | None) -> None:
         """Stage what is said of a key now: its digest, or that it has none; the last word counts.
@@ -86,8 +86,8 @@ class Part:
         except OSError as error:
             raise NotStaged(self.path.parent, error) from None
 
-    def _write(self, line: bytes) -> None:
+    def _write(self, lines: bytes) -> None:
         try:
-            self._lines.write(line)
+            self._lines.write(lines)
         except OSError as error:
             raise NotStaged(self.path.parent, error) from None
