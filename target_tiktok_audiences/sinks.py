@@ -12,13 +12,13 @@ from singer_sdk.sinks import RecordSink
 from singer_sdk.sinks.core import JSONSchemaValidator
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
+from target_tiktok_audiences.columns import column_problem, quoted
 from target_tiktok_audiences.config_errors import name_errors
 from target_tiktok_audiences.contracts import Rejection
 from target_tiktok_audiences.express import ABSENT
-from target_tiktok_audiences.text import is_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from singer_sdk import Target
 
@@ -35,8 +35,6 @@ CREDENTIAL_CHECK_STREAM = "meltano_test_stream"
 DELETED_AT = "_sdc_deleted_at"
 TRANSFORMING = ("stream_maps", "flattening_enabled", "add_record_metadata", "validate_records")
 """Settings that need the SDK's way for records."""
-TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
-NAMES_SHOWN = 100
 
 
 class StreamMismatch(FatalSyncError):
@@ -84,7 +82,7 @@ class StreamSink(RecordSink):
         """Find the feeds of the stream and check its SCHEMA against their contracts, before any record."""
         feeds = self._run.settings.feeds_of(self.stream_name)
         for feed in feeds:
-            problem = _column_problem(feed, self.stream_name, self.schema["properties"])
+            problem = column_problem(feed, self.stream_name, self.schema["properties"])
             if problem is None:
                 title = self.schema.get("title")
                 name = feed.audience_name or (title if isinstance(title, str) else "") or self.stream_name
@@ -235,57 +233,14 @@ class StreamSink(RecordSink):
             if name not in record:
                 line = self._reader.line_number
                 raise MissingKeyPropertiesError(
-                    f"Line {line:,} of the input: a record of stream {self.stream_name} lacks its key {_quoted(name)}."
+                    f"Line {line:,} of the input: a record of stream {self.stream_name} lacks its key {quoted(name)}."
                 )
-
-
-def _column_problem(feed: Feed, stream: str, columns: dict[str, Any]) -> str | None:
-    """Tell why a stream's columns do not fit a feed; None where they do."""
-    field, contract = feed.identifier_field, feed.contract.name
-    if field not in columns:
-        return (
-            f"Stream {stream} has no column `{field}`, which {contract} asks for; its columns are"
-            f" {_names(columns)}. Set `identifier_field` to the one that holds the identifier."
-        )
-    types = set(_types(columns[field]))
-    if types and "string" not in types:
-        return (
-            f"Column `{field}` of stream {stream} is {' or '.join(sorted(types - {'null'}))}, and {contract} takes"
-            " text. Cast it in the source or with a stream map, or set `identifier_field` to another column."
-        )
-    return None
-
-
-def _names(columns: dict[str, Any]) -> str:
-    """List columns, but for names that may be data, and not without end."""
-    plain = [name for name in columns if is_plain(name)]
-    others = [f"{len(columns) - len(plain)} with unusual names"] if len(plain) < len(columns) else []
-    more = [f"{len(plain) - NAMES_SHOWN:,} more"] if len(plain) > NAMES_SHOWN else []
-    return ", ".join([*plain[:NAMES_SHOWN], *more, *others]) or "none"
-
-
-def _quoted(column: object) -> str:
-    return f"`{column}`" if isinstance(column, str) and is_plain(column) else "(its name is unusual)"
-
-
-def _types(column: Any) -> Iterator[str]:
-    """Give the JSON types that a column's schema allows; none where it allows any."""
-    if isinstance(column, dict):
-        yield from (kind for kind in _listed(column.get("type")) if isinstance(kind, str) and kind in TYPES)
-        for rule in ("anyOf", "oneOf"):
-            for choice in _listed(column.get(rule)):
-                yield from _types(choice)
-
-
-def _listed(value: Any) -> list[Any]:
-    """Give a list as it is and anything else as a list of one: a SCHEMA may hold whatever its author wrote."""
-    return value if isinstance(value, list) else [value]
 
 
 def _describe(invalid: InvalidRecord, stream: str, line: int) -> str:
     cause = invalid.__cause__
     path = list(getattr(cause, "absolute_path", []))  # below the column, keys may be data
-    column = f"column {_quoted(path[0])}" if path else "a record"
+    column = f"column {quoted(path[0])}" if path else "a record"
     return (
         f"Line {line:,} of the input: {column} of stream {stream} does not fit the stream's SCHEMA"
         f" (rule `{getattr(cause, 'validator', 'unknown')}`)."

@@ -1,10 +1,11 @@
 """Who belongs in an audience: the ledger, and the plan that brings TikTok in step with it. Knows no Singer, no HTTP."""
 
 from target_tiktok_audiences.membership.books import Books, BooksDoNotBalance, total
+from target_tiktok_audiences.membership.database_errors import LedgerError, describe
 from target_tiktok_audiences.membership.delivered import Counts
 from target_tiktok_audiences.membership.folder import Card, LedgerBusy, LedgerFolder, LedgerUnusable, OpenLedger
 from target_tiktok_audiences.membership.guard import check_binding, check_blast_radius, check_bookmark
-from target_tiktok_audiences.membership.ledger import Ledger, LedgerError, describe
+from target_tiktok_audiences.membership.ledger import Ledger
 from target_tiktok_audiences.membership.machine import advice, write_whole
 from target_tiktok_audiences.membership.plan import (
     Do,

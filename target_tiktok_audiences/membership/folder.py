@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from target_tiktok_audiences.membership.ledger import Ledger, LedgerError, describe, is_damage
+from target_tiktok_audiences.membership.database_errors import LedgerError, describe, is_damage
+from target_tiktok_audiences.membership.ledger import Ledger
 from target_tiktok_audiences.membership.machine import write_whole
 from target_tiktok_audiences.membership.problem import Problem
 from target_tiktok_audiences.membership.schema import LedgerDamaged, LedgerTooNew

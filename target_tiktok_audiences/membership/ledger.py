@@ -22,8 +22,9 @@ import duckdb
 import msgspec
 
 from target_tiktok_audiences.membership import delivered, desired
+from target_tiktok_audiences.membership.database_errors import LedgerError, describe
 from target_tiktok_audiences.membership.desired import PartChange
-from target_tiktok_audiences.membership.machine import advice, error_number, refusal, spare_handles
+from target_tiktok_audiences.membership.machine import spare_handles
 from target_tiktok_audiences.membership.problem import Problem
 from target_tiktok_audiences.membership.query import count
 from target_tiktok_audiences.membership.schema import TABLES, LedgerDamaged, encode, migrate
@@ -46,35 +47,6 @@ UPLOAD_LIVES = timedelta(hours=3)
 _MEMORY = "1GB"  # past it DuckDB goes on on disk
 
 _HANDLES = 8  # without them DuckDB ends the whole process
-_LOCKED = "Could not set lock"
-_NO_DAMAGE = (duckdb.OutOfMemoryException, duckdb.InterruptException, duckdb.ParserException)
-_NEWER = ("version number", "storage version")
-
-LedgerError = duckdb.Error
-"""What the database raises: a full disk, a file that is no ledger."""
-
-
-def describe(error: Exception) -> str:
-    """Say in one line what went wrong and what to do, also where the machine or the database refused something."""
-    if isinstance(error, OSError):
-        return refusal(error)
-    if not isinstance(error, LedgerError):
-        return str(error)
-    text = str(error).splitlines()[0].rstrip(".")
-    todo = advice(error_number(text))
-    if _LOCKED in text:
-        todo = "Close the program that has it open"
-    if any(words in text for words in _NEWER):
-        todo = "Install a newer version of DuckDB"
-    return f"{text}. {todo}, and run again."
-
-
-def is_damage(error: duckdb.Error) -> bool:
-    """Tell whether a ledger that cannot be opened is damaged: nothing else explains it."""
-    text = str(error)
-    return not (
-        isinstance(error, _NO_DAMAGE) or error_number(text) or any(words in text for words in (_LOCKED, *_NEWER))
-    )
 
 
 class OutcomeNotNoted(Problem):
