@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from target_tiktok_audiences.contracts.rejection import Rejected, Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from phonenumbers import PhoneMetadata
 
@@ -54,6 +54,14 @@ def read(value: str, country: str | None) -> str | None:
         raise Rejected(Rejection.PHONE_NO_COUNTRY)
     plan = _plan_of_region(country)
     return _dialled_in(plan, digits) if plan else None
+
+
+def find_e164(values: Sequence[object]) -> list[bytes]:
+    """Give the values that `read` would leave as they are, of countries met before; b"" for each other one."""
+    return [
+        value.encode() if isinstance(value, str) and (is_e164 := _E164.get(value[1:4])) and is_e164(value) else b""
+        for value in values
+    ]
 
 
 _E164: dict[str, Callable[[str], object]] = {}

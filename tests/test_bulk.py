@@ -1,0 +1,138 @@
+"""Digests of many identifiers at once: the same, value by value, as one at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import time
+from itertools import product
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from target_tiktok_audiences.contracts import CONTRACTS, Rejected, Rejection, device_id, email, numbering, sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from target_tiktok_audiences.contracts import Contract, Digester
+
+LONG = bool(os.environ.get("TEST_LONG"))
+EMAIL = CONTRACTS["EMAIL_SHA256"]
+DEVICE_ID = "5f3a2b18-9c4d-4e7f-b8e2-17d3a1e69b25"
+HASH = hashlib.sha256(b"janedoe@gmail.com").hexdigest()
+HASH_OF_NOTHING = hashlib.sha256(b"").hexdigest()
+
+
+def reasoned(digester: Digester) -> Callable[[object], bytes | Rejection | None]:
+    def digest_or_reason(value: object) -> bytes | Rejection | None:
+        try:
+            return digester(value)
+        except Rejected as rejected:
+            return rejected.reason
+
+    return digest_or_reason
+
+
+def check(
+    values: Sequence[object], country: str | None = None, contracts: Iterable[Contract] = CONTRACTS.values()
+) -> None:
+    """Compare with and without hashing, all values at once and each one alone."""
+    for contract, hashing in product(contracts, [True, False]):
+        one = reasoned(contract.digester(apply_hashing=hashing, default_country=country))
+        bulk = contract.bulk_digester(apply_hashing=hashing, default_country=country)
+        expected = [one(value) for value in values]
+        assert bulk(values) == expected
+        assert [bulk([value])[0] for value in values] == expected
+
+
+ORDINARY = ["jane.doe+x@gmail.com", "+12015550123", "(201) 555-0123", "+442071838750", DEVICE_ID, HASH, HASH_OF_NOTHING]
+HOSTILE = [
+    *("\0", "\0\0", "a@b.c\0", "\0a@b.c", "a@b.c\0d@e.f", f"{DEVICE_ID}\0", f"\0{HASH}", "+12015550123\0"),
+    *(
+        "\ud800",
+        "a@b.c\udfff",
+        "\ud83d\ude00@b.c",
+        "\u0391\u03a3@b.c",
+        "\u0130@b.c",
+        "\u212a@b.c",
+        "é@b.c",
+        "\uff21\uff22@b.c",
+        "a@b\uff0ec",
+    ),
+    *("a@b.c\x1c", "\x85a@b.c", "a @ b . c", "a\u3000@b.c", "\u200ba@b.c", "a@b.c\x7f", "a\x01@b.c", "null", "", " "),
+    *("a@@b.c", "a@b@c.d", "@b.c", "a@.b", "a@b.", "a@.b.c", "a@b.c.", "a@..", "a@...", ".@b.c"),
+    *(device_id.ALL_ZERO, f" {DEVICE_ID.upper()}", DEVICE_ID.replace("-", " "), f"{DEVICE_ID}\n", f"{DEVICE_ID}-"),
+    *(HASH.upper(), f" {HASH}\n", HASH[:-1], HASH + "0", "0" * 64, "g" * 64, "\uff11" * 64, HASH_OF_NOTHING.upper()),
+    *("+", "+1", "+999123456", "+1120155501", "+1201555", "+12015550123x5", "+1201555012\uff13"),
+]
+TEXT = st.one_of(
+    st.sampled_from(ORDINARY + HOSTILE),
+    st.text(),
+    st.text("aA.@ \0\u3000é\ud800", max_size=12),
+    st.from_regex(r"[a-zA-Z0-9.+_-]{1,12}@[a-z0-9]{1,8}\.[a-zA-Z]{2,3}", fullmatch=True),
+    st.from_regex(r"\+?[0-9 ()-]{5,18}", fullmatch=True),
+    st.uuids().map(str),
+    st.binary(min_size=32, max_size=32).map(bytes.hex),
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(), values, max_size=3),
+    max_leaves=4,
+)
+
+
+@given(st.lists(TEXT | JSON, max_size=12), st.sampled_from([None, "US", "GB", "IT"]))
+@settings(max_examples=20_000 if LONG else 300, deadline=None)
+def test_any_values(values: list[object], country: str | None) -> None:
+    check(values, country)
+
+
+def test_hostile_values_spoil_nobody_else() -> None:
+    check([*ORDINARY, *HOSTILE, None, 5, *ORDINARY])
+    for value in [*HOSTILE, None, 5, 1.5, b"a@b.c", ["a@b.c"], {"a": 1}, ("a",)]:
+        check([*ORDINARY, value, *ORDINARY])
+
+
+def test_all_short_addresses() -> None:
+    for length in range(9 if LONG else 7):
+        characters = "a.@\u00e9 "[: 5 if length < 6 else 3]
+        check(["".join(letters) for letters in product(characters, repeat=length)], contracts=[EMAIL])
+
+
+def test_every_character_in_an_address() -> None:
+    for code in range(sys.maxunicode + 1 if LONG else 0x3100):
+        check([f"{chr(code)}a@b.c", f"aB{chr(code)}@b.c", f"a@b.{chr(code)}", "\u0391\u03a3@b.c"], contracts=[EMAIL])
+
+
+@pytest.mark.parametrize(
+    ("find", "values", "normal"),
+    [
+        (email.find_ascii, ["Jane.Doe+x@GMail.com", " a@b.c\n"], [b"jane.doe+x@gmail.com", b"a@b.c"]),
+        (device_id.find_bare, [DEVICE_ID, DEVICE_ID.upper()], [DEVICE_ID.encode()] * 2),
+        (sha256.find_bare, [HASH, HASH.upper()], [bytes.fromhex(HASH)] * 2),
+        (numbering.find_e164, ["+12015550123", "+442071838750"], [b"+12015550123", b"+442071838750"]),
+    ],
+)
+def test_ordinary_values_are_found_in_one_search(
+    find: Callable[[Sequence[object]], list[bytes]], values: list[object], normal: list[bytes]
+) -> None:
+    CONTRACTS["PHONE_SHA256"].bulk_digester()(values)  # countries must have been met
+    assert find([*values, None, "é"]) == [*normal, b"", b""]
+
+
+@pytest.mark.parametrize(
+    ("start", "middle", "end"),
+    [("", repeated, end) for repeated in ("a", "@", ".", " ", "0", "(", "+") for end in ("", "!", "@a.b")]
+    + [("a@", repeated, end) for repeated in (".", "b.", "b") for end in ("", "@", ".", " ")]
+    + [("+1", repeated, end) for repeated in ("0", " ", "-0") for end in ("", "!", "x")],
+)
+def test_no_text_however_long_takes_long(start: str, middle: str, end: str) -> None:
+    values = [start + middle * 100_000 + end, start + middle * 100 + end]
+    before = time.process_time()
+    for contract, hashing in product(CONTRACTS.values(), [True, False]):
+        contract.bulk_digester(apply_hashing=hashing, default_country="US")(values)
+    assert time.process_time() - before < 2
