@@ -6,10 +6,12 @@ and a signal just ends it) and the end of a run as long as the one before. With 
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
 import time
+import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -27,7 +29,7 @@ from tap import KEY, STEPS, Change, Source, interrupted
 from target_tiktok_audiences.membership import Ledger, PrivateFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from child import Ended
@@ -45,6 +47,15 @@ WORDS = "Stopped by a signal"
 
 def changes(tiktok: Client) -> int:
     return sum(request["path"].endswith(("create/", "update/")) for request in tiktok.requests())
+
+
+@pytest.fixture(autouse=True)
+def _sockets() -> Iterator[None]:
+    """Let go of a connection that a signal has cut off before anybody held it, before another test is blamed for it."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(scope="module", autouse=True)
