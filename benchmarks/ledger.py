@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import resource
 import subprocess
@@ -19,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+from measure import RSS_UNIT, hardware
 
 from target_tiktok_audiences.delivery import write_files
 from target_tiktok_audiences.membership import Binding, Do, Ledger, Limits, Part, Past, Standing, Status, make_plan
@@ -177,12 +177,11 @@ class Clock:
     def result(self) -> dict[str, Any]:
         """Give what was measured so far."""
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        unit = 1 if sys.platform == "darwin" else 1024
         return {
             **self._laps,
             "total": round(self._last - self._start, 2),
             "cpu": round(usage.ru_utime + usage.ru_stime, 2),
-            "peak_mb": round(usage.ru_maxrss * unit / 1e6),
+            "peak_mb": round(usage.ru_maxrss * RSS_UNIT / 1e6),
         }
 
 
@@ -236,17 +235,7 @@ def _table(rows: int, cases: dict[bool, dict[str, dict[str, Any]]]) -> str:
 
 def _machine() -> str:
     """Say what this ran on."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    return (
-        f"{cores} cores of {model}, {memory:.0f} GB, {platform.system()};"
-        f" Python {platform.python_version()}, DuckDB {duckdb.__version__}."
-    )
+    return f"{hardware()}, {platform.system()}; Python {platform.python_version()}, DuckDB {duckdb.__version__}."
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 ROOT = Path(__file__).parents[1]
-_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes in which the system counts a resident set."""
 
 
 class BenchmarkFailed(SystemExit):
@@ -51,7 +53,7 @@ def run(command: Sequence[str | Path], folder: Path, given: Path | None = None) 
     if process.returncode:
         last = (folder / "stderr").read_text(errors="replace")[-2000:]
         raise BenchmarkFailed(f"{' '.join(map(str, command))} ended with {process.returncode}:\n{last}")
-    return Measured(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss * _RSS_UNIT / 1e6)
+    return Measured(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss * RSS_UNIT / 1e6)
 
 
 def middle(rounds: Sequence[Measured]) -> Measured:
@@ -59,6 +61,18 @@ def middle(rounds: Sequence[Measured]) -> Measured:
     stages = {name: median(one.stages.get(name, 0) for one in rounds) for name in rounds[0].stages}
     cpu, wall, peak = (median(getattr(one, name) for one in rounds) for name in ("cpu", "wall", "peak_mb"))
     return Measured(cpu, wall, peak, stages)
+
+
+def hardware() -> str:
+    """Say on what machine this runs."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return f"{cores} cores of {model}, {memory:.0f} GB"
 
 
 @dataclass(frozen=True)

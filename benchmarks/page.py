@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from measure import ROOT
+from measure import ROOT, hardware
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,7 +125,7 @@ def _machine(results: Results) -> Iterator[str]:
     sizes = results.sizes
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
     yield (
-        f"{results.began:%Y-%m-%d %H:%M} UTC, {_hardware()}. Python {platform.python_version()}, {libraries}."
+        f"{results.began:%Y-%m-%d %H:%M} UTC, {hardware()}, {_system()}. Python {platform.python_version()}, {libraries}."
         f" Load of the machine at the start: {' '.join(f'{load:.1f}' for load in results.load)}."
         f" Rounds, of which the medians are shown: {sizes.rounds}; for large audiences {sizes.large_rounds}, for starts"
         f" {sizes.starts}. It took {_time(results.seconds)}."
@@ -136,19 +134,12 @@ def _machine(results: Results) -> Iterator[str]:
         yield f"Beside it: {', '.join(sorted(results.packages))}."
 
 
-def _hardware() -> str:
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+def _system() -> str:
     try:
         system = platform.freedesktop_os_release()["PRETTY_NAME"]
     except (OSError, KeyError):
         system = platform.system()
-    return f"{cores} cores of {model}, {memory:.0f} GB, {system}, kernel {platform.release()}"
+    return f"{system}, kernel {platform.release()}"
 
 
 def _aims(results: Results) -> Iterator[str]:

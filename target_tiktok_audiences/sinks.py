@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, cast
 
@@ -106,7 +107,7 @@ class StreamSink(RecordSink):
         self.logger.warning("%s It is skipped.", problem)
         self._unmatched.append(self._run.skip(self.stream_name, feed))
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """What of a record counts."""
         fields = (intake.feed.identifier_field for intake in self._intakes)

@@ -6,7 +6,7 @@ from target_tiktok_audiences.membership.delivered import Counts
 from target_tiktok_audiences.membership.folder import Card, LedgerBusy, LedgerFolder, LedgerUnusable, OpenLedger
 from target_tiktok_audiences.membership.guard import check_binding, check_blast_radius, check_bookmark
 from target_tiktok_audiences.membership.ledger import Ledger
-from target_tiktok_audiences.membership.machine import advice, write_whole
+from target_tiktok_audiences.membership.machine import write_whole
 from target_tiktok_audiences.membership.plan import (
     Do,
     Limits,
@@ -43,7 +43,6 @@ __all__ = [
     "Problem",
     "Standing",
     "Status",
-    "advice",
     "check_binding",
     "check_blast_radius",
     "check_bookmark",

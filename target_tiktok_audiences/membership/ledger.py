@@ -227,7 +227,7 @@ class Ledger:
         try:
             with self._transaction():
                 delivered.accept(self._database, number, action, now)
-                if action in {"CREATE", "REPLACE"}:
+                if action in delivered.EVERYBODY:
                     self.facts.delivered_known, self.facts.replace_owed = True, False
                 self.facts.audience_id, self.facts.last_action, self.facts.changed_at = audience_id, action, now
                 self.facts.creating_since = None
