@@ -125,7 +125,8 @@ def _machine(results: Results) -> Iterator[str]:
     sizes = results.sizes
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
     yield (
-        f"{results.began:%Y-%m-%d %H:%M} UTC, {hardware()}, {_system()}. Python {platform.python_version()}, {libraries}."
+        f"{results.began:%Y-%m-%d %H:%M} UTC, {hardware()}, {_system()}."
+        f" Python {platform.python_version()}, {libraries}."
         f" Load of the machine at the start: {' '.join(f'{load:.1f}' for load in results.load)}."
         f" Rounds, of which the medians are shown: {sizes.rounds}; for large audiences {sizes.large_rounds}, for starts"
         f" {sizes.starts}. It took {_time(results.seconds)}."
