@@ -37,6 +37,7 @@ from target_tiktok_audiences.membership import (
     check_blast_radius,
     check_bookmark,
     make_plan,
+    schema,
     total,
     wrong_mapping,
 )
@@ -398,6 +399,20 @@ def test_another_audience_starts_with_nothing(ledger: Ledger, tmp_path: Path) ->
     assert delivered(ledger) == (1, 0)
     ledger.belongs_to("8", "set")
     assert (delivered(ledger), ledger.facts.delivered_known) == ((0, 0), False)
+
+
+def test_a_ledger_of_an_older_version_is_brought_up_to_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, key, digest = tmp_path / "ledger.duckdb", bytes(range(16)), bytes(range(32))
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "_MIGRATIONS", schema._MIGRATIONS[:2])  # noqa: SLF001
+        Ledger(path, tmp_path).close()
+    with duckdb.connect(str(path)) as database:
+        database.execute("INSERT INTO desired VALUES (1, ?, ?), (2, '', ?)", [key.hex(), digest, digest])
+    Ledger(path, tmp_path).close()
+    with duckdb.connect(str(path)) as database:
+        assert database.execute("FROM desired ORDER BY part").fetchall() == [(1, key, digest), (2, b"", digest)]
 
 
 def test_a_ledger_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from target_tiktok_audiences.membership.staging import Part
 
-_READ = "read_csv(?, header = false, auto_detect = false, delim = ',', columns = {})"
+_READ = f"read_csv(?, header = false, auto_detect = false, delim = ',', nullstr = '{NO_DIGEST}', columns = {{}})"
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ def bound(database: DuckDBPyConnection) -> dict[int, Binding]:
 
 def stage(database: DuckDBPyConnection, parts: Sequence[Part]) -> None:
     """Read what the streams brought, and count it into their books. Raises `BooksDoNotBalance`."""
-    database.execute("CREATE OR REPLACE TEMP TABLE staged (part INTEGER, key VARCHAR, digest BLOB)")
-    database.execute("CREATE OR REPLACE TEMP TABLE staged_gone (part INTEGER, key VARCHAR)")
+    database.execute("CREATE OR REPLACE TEMP TABLE staged (part INTEGER, key BLOB, digest BLOB)")
+    database.execute("CREATE OR REPLACE TEMP TABLE staged_gone (part INTEGER, key BLOB)")
     for number, part in enumerate(parts):
         part.close()
         if part.binding.keys:
@@ -60,8 +60,8 @@ def stage(database: DuckDBPyConnection, parts: Sequence[Part]) -> None:
 def _stage(database: DuckDBPyConnection, number: int, part: Part) -> None:
     columns = {"digest": "VARCHAR"}
     database.execute(
-        "CREATE OR REPLACE TEMP TABLE line AS SELECT unhex(digest) AS digest, count(*) AS times"
-        f" FROM {_READ.format(columns)} GROUP BY digest",
+        "CREATE OR REPLACE TEMP TABLE line AS SELECT digest, count(*) AS times"
+        f" FROM (SELECT unhex(digest) AS digest FROM {_READ.format(columns)}) GROUP BY digest",
         [str(part.path)],
     )
     database.execute("INSERT INTO staged SELECT ?, '', digest FROM line", [number])
@@ -71,24 +71,30 @@ def _stage(database: DuckDBPyConnection, number: int, part: Part) -> None:
 
 
 def _stage_by_key(database: DuckDBPyConnection, number: int, part: Part) -> None:
-    """Keep the last word for each key."""
+    """Keep the last word for each key; few keys, if any, are spoken of more than once."""
     columns = {"digest": "VARCHAR", "key": "VARCHAR", "turn": "BIGINT"}
     database.execute(
-        "CREATE OR REPLACE TEMP TABLE line AS SELECT key, arg_max(digest, turn) AS digest,"
-        f" count(*) FILTER (digest <> '{NO_DIGEST}') AS identified"
-        f" FROM {_READ.format(columns)} GROUP BY key",
+        "CREATE OR REPLACE TEMP TABLE line AS SELECT unhex(key) AS key, unhex(digest) AS digest, turn"
+        f" FROM {_READ.format(columns)}",
         [str(part.path)],
     )
-    known = f"FROM line WHERE digest <> '{NO_DIGEST}'"
-    database.execute(f"INSERT INTO staged SELECT ?, key, unhex(digest) {known}", [number])
-    database.execute(f"INSERT INTO staged_gone SELECT ?, key FROM line WHERE digest = '{NO_DIGEST}'", [number])
+    database.execute(
+        "CREATE OR REPLACE TEMP TABLE repeated AS SELECT key, max(turn) AS turn, count(digest) AS identified"
+        " FROM line GROUP BY key HAVING count(*) > 1"
+    )
+    last = "SELECT key, digest FROM line SEMI JOIN repeated USING (key, turn)"
+    words = f"(SELECT key, digest FROM line ANTI JOIN repeated USING (key) UNION ALL {last})"
+    database.execute(f"INSERT INTO staged SELECT ?, key, digest FROM {words} WHERE digest IS NOT NULL", [number])
+    database.execute(f"INSERT INTO staged_gone SELECT ?, key FROM {words} WHERE digest IS NULL", [number])
     (part.books.superseded,) = one(
         database,
-        f"SELECT coalesce(sum(identified - (CASE WHEN digest = '{NO_DIGEST}' THEN 0 ELSE 1 END)), 0)::BIGINT FROM line",
+        f"SELECT coalesce((SELECT sum(identified) FROM repeated), 0)::BIGINT - (SELECT count(digest) FROM ({last}))",
     )
     part.books.accepted, part.books.duplicate = one(
         database,
-        f"SELECT count(*), coalesce(sum(times - 1), 0)::BIGINT FROM (SELECT count(*) AS times {known} GROUP BY digest)",
+        "SELECT count(*), coalesce(sum(times - 1), 0)::BIGINT"
+        " FROM (SELECT count(*) AS times FROM staged WHERE part = ? GROUP BY digest)",
+        [number],
     )
 
 
@@ -112,7 +118,7 @@ def _revise(database: DuckDBPyConnection, staged: int, binding: Binding, now: da
     theirs = f"(SELECT key, digest FROM desired WHERE part = {number})"
     ours = f"(SELECT key, digest FROM staged WHERE part = {staged})"
     if not known:
-        database.execute("CREATE OR REPLACE TEMP TABLE leave (key VARCHAR, digest BLOB)")
+        database.execute("CREATE OR REPLACE TEMP TABLE leave (key BLOB, digest BLOB)")
         database.execute(f"INSERT INTO desired SELECT ?, key, digest FROM {ours}", [number])
     else:
         _compare(database, ours, theirs, staged, binding.load_method)
@@ -137,7 +143,8 @@ def _compare(database: DuckDBPyConnection, ours: str, theirs: str, staged: int, 
     leaves = f"FROM {theirs} ANTI JOIN {ours} USING (key, digest)"
     if load_method == "upsert":
         spoken = (
-            f"(SELECT key FROM staged WHERE part = {staged} UNION SELECT key FROM staged_gone WHERE part = {staged})"
+            f"(SELECT key FROM staged WHERE part = {staged}"
+            f" UNION ALL SELECT key FROM staged_gone WHERE part = {staged})"
         )
         leaves += f" SEMI JOIN {spoken} USING (key)"
     if load_method == "append-only":

@@ -30,11 +30,20 @@ _MIGRATIONS = (
     CREATE TABLE journal (ended_at VARCHAR, report VARCHAR);
     """,
     "CREATE TABLE upload (md5 VARCHAR, path VARCHAR, uploaded_at VARCHAR);",
+    """
+    CREATE TEMP TABLE old AS FROM desired;
+    DROP TABLE desired;
+    CREATE TABLE desired (part INTEGER, key BLOB, digest BLOB);
+    INSERT INTO desired SELECT part, unhex(key), digest FROM old;
+    DROP TABLE old;
+    """,
 )
-"""One script for each version of the schema; opening a ledger brings it up to the newest."""
+"""One script for each version of the schema; opening a ledger brings it up to the newest.
 
+None may alter a column by an expression: DuckDB writes that to its log, and cannot call functions when it reads it.
+"""
 
-TABLES = tuple(re.findall(r"CREATE TABLE (\w+)", " ".join(_MIGRATIONS)))
+TABLES = tuple(dict.fromkeys(re.findall(r"CREATE TABLE (\w+)", " ".join(_MIGRATIONS))))
 
 
 class LedgerTooNew(Problem):
