@@ -25,6 +25,7 @@ from target_tiktok_audiences.membership import (
     Problem,
     check_bookmark,
     describe,
+    load_database,
 )
 from target_tiktok_audiences.reconcile import AudienceRun, Surroundings, prove, reconcile
 from target_tiktok_audiences.report import AudienceReport, RejectsFile, RunReport
@@ -152,6 +153,8 @@ class Run:
 
     def _open(self, key: str, card: Card, max_removal_percent: int) -> AudienceRun:
         report = AudienceReport(card.name, card.advertiser_id, card.contract, card.load_method, card.audience_id)
+        with signals.held():
+            load_database()
         try:
             opened, unusable = self._ledgers.open(card), None
         except LedgerUnusable as problem:  # the other audiences go on

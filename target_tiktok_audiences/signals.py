@@ -53,6 +53,17 @@ class Signals:
             self._interrupts = False
             sys.unraisablehook = hook
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let none interrupt the block; one that would have interrupts at its end."""
+        interrupts, self._interrupts = self._interrupts, False
+        try:
+            yield
+        finally:
+            self._interrupts = interrupts
+        if interrupts:
+            self.check()
+
     def check(self) -> None:
         """Raise SystemExit if a signal has come."""
         if self.received:

@@ -26,7 +26,8 @@ from emulator_client import ADVERTISER, TOKEN, Client, emulated
 from singer import digests, stream_of
 from tap import KEY, STEPS, Change, Source, interrupted
 
-from target_tiktok_audiences.membership import Ledger, PrivateFolder
+from target_tiktok_audiences import run
+from target_tiktok_audiences.membership import Ledger, LedgerFolder, PrivateFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -317,6 +318,18 @@ def test_a_signal_while_the_target_is_made(target: Target, tiktok: Client) -> No
 
     with mock.patch.object(PrivateFolder, "__init__", make):
         check_stopped(target.run(stream_of(1, 1000)), tiktok)
+
+
+def test_a_signal_while_duckdb_is_loaded(target: Target, tiktok: Client) -> None:
+    loaded = []
+
+    def load() -> None:
+        send()
+        loaded.append(True)
+
+    with mock.patch.object(run, "load_database", load), mock.patch.object(LedgerFolder, "open", loaded.clear):
+        check_stopped(target.run(stream_of(1, 1000)), tiktok)
+    assert loaded == [True]
 
 
 def test_nohup_stays_in_force(target: Target, tiktok: Client) -> None:

@@ -5,7 +5,7 @@ from target_tiktok_audiences.membership.database_errors import LedgerError, desc
 from target_tiktok_audiences.membership.delivered import Counts
 from target_tiktok_audiences.membership.folder import Card, LedgerBusy, LedgerFolder, LedgerUnusable, OpenLedger
 from target_tiktok_audiences.membership.guard import check_binding, check_blast_radius, check_bookmark
-from target_tiktok_audiences.membership.ledger import Ledger
+from target_tiktok_audiences.membership.ledger import Ledger, load_database
 from target_tiktok_audiences.membership.machine import write_whole
 from target_tiktok_audiences.membership.plan import (
     Do,
@@ -48,6 +48,7 @@ __all__ = [
     "check_bookmark",
     "describe",
     "hold_for_processing",
+    "load_database",
     "make_plan",
     "total",
     "write_whole",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import duckdb
-
 from target_tiktok_audiences.membership.machine import advice, error_number, refusal
 
 _LOCKED = "Could not set lock"
-_NO_DAMAGE = (duckdb.OutOfMemoryException, duckdb.InterruptException, duckdb.ParserException)
 _NEWER = ("version number", "storage version")
 
-LedgerError = duckdb.Error
-"""What the database raises: a full disk, a file that is no ledger."""
+
+class LedgerError(Exception):
+    """What the database says has gone wrong: a full disk, a file that is no ledger."""
+
+
+class NoDamage(LedgerError):
+    """An error for which the file is surely not to blame: a lack of memory, an interruption, a query."""
 
 
 def describe(error: Exception) -> str:
@@ -29,9 +31,7 @@ def describe(error: Exception) -> str:
     return f"{text}. {todo}, and run again."
 
 
-def is_damage(error: duckdb.Error) -> bool:
+def is_damage(error: LedgerError) -> bool:
     """Tell whether a ledger that cannot be opened is damaged: nothing else explains it."""
     text = str(error)
-    return not (
-        isinstance(error, _NO_DAMAGE) or error_number(text) or any(words in text for words in (_LOCKED, *_NEWER))
-    )
+    return not (isinstance(error, NoDamage) or error_number(text) or any(words in text for words in (_LOCKED, *_NEWER)))

@@ -15,7 +15,7 @@ from target_tiktok_audiences.membership.query import count, one
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from duckdb import DuckDBPyConnection
+    from target_tiktok_audiences.membership.database import Database
 
 EVERYBODY = ("CREATE", "REPLACE")
 """Calls that are about all who should be in, and all who are."""
@@ -32,7 +32,7 @@ class Counts:
     removals: int
 
 
-def counts(database: DuckDBPyConnection, desired: int) -> Counts:
+def counts(database: Database, desired: int) -> Counts:
     """Count what is delivered and what differs; the number of desired ones is known."""
     delivered, unsure = one(database, "SELECT count(*), count(*) FILTER (NOT sure) FROM delivered")
     if not delivered:
@@ -48,7 +48,7 @@ def counts(database: DuckDBPyConnection, desired: int) -> Counts:
     return Counts(desired, delivered, unsure, adds, removals)
 
 
-def call_rows(database: DuckDBPyConnection, action: str) -> int:
+def call_rows(database: Database, action: str) -> int:
     """Fix the rows of one call in the temporary table `call_row`, and count them."""
     rows = wanted(database)
     if action == "APPEND":
@@ -59,7 +59,7 @@ def call_rows(database: DuckDBPyConnection, action: str) -> int:
     return count(database, "call_row")
 
 
-def write_lines(database: DuckDBPyConnection, first: int, rows: int, file: Path) -> int:
+def write_lines(database: Database, first: int, rows: int, file: Path) -> int:
     """Write some rows of the call to a file, as lower-case hex lines, sorted; give their number."""
     query = f"SELECT lower(hex(digest)) FROM call_row WHERE rowid BETWEEN {first} AND {first + rows - 1}"
     path = str(file).replace("'", "''")
@@ -67,7 +67,7 @@ def write_lines(database: DuckDBPyConnection, first: int, rows: int, file: Path)
     return int(one(database, copy)[0])
 
 
-def intend(database: DuckDBPyConnection, action: str) -> int:
+def intend(database: Database, action: str) -> int:
     """Note what the call is about to do, and give the change's number.
 
     One that is about everybody is noted without the rows that it brings in: they are all that is wanted.
@@ -79,7 +79,7 @@ def intend(database: DuckDBPyConnection, action: str) -> int:
     return number
 
 
-def accept(database: DuckDBPyConnection, number: int, action: str, now: datetime) -> None:
+def accept(database: Database, number: int, action: str, now: datetime) -> None:
     """Make the rows of an accepted change in or out; it is in flight from now on."""
     if action in EVERYBODY:
         take_wanted(database)
@@ -90,7 +90,7 @@ def accept(database: DuckDBPyConnection, number: int, action: str, now: datetime
     database.execute("UPDATE change SET accepted_at = ? WHERE id = ?", [now.isoformat(), number])
 
 
-def make_unsure(database: DuckDBPyConnection, number: int) -> None:
+def make_unsure(database: Database, number: int) -> None:
     """Make the rows of a change unsure, and forget the change.
 
     Of one about everybody these are all who are delivered, whom it may have removed, and, while it is unanswered, all
@@ -108,51 +108,51 @@ def make_unsure(database: DuckDBPyConnection, number: int) -> None:
     drop_change(database, number)
 
 
-def drop_change(database: DuckDBPyConnection, number: int) -> None:
+def drop_change(database: Database, number: int) -> None:
     """Forget a change, and leave its rows as they are."""
     database.execute("DELETE FROM change_row WHERE change = ?", [number])
     database.execute("DELETE FROM change WHERE id = ?", [number])
 
 
-def in_flight(database: DuckDBPyConnection) -> list[tuple[int, datetime]]:
+def in_flight(database: Database) -> list[tuple[int, datetime]]:
     """Give the changes that TikTok accepted and may still fail: number, and time of acceptance."""
     query = "SELECT id, accepted_at FROM change WHERE accepted_at IS NOT NULL ORDER BY id"
     return [(number, datetime.fromisoformat(at)) for number, at in database.execute(query).fetchall()]
 
 
-def accepted_no_later(database: DuckDBPyConnection, than: datetime) -> None:
+def accepted_no_later(database: Database, than: datetime) -> None:
     """Set the acceptance of changes in flight that are dated later than a time to that time."""
     for number, at in in_flight(database):
         if at > than:
             database.execute("UPDATE change SET accepted_at = ? WHERE id = ?", [than.isoformat(), number])
 
 
-def replaces(database: DuckDBPyConnection, number: int) -> bool:
+def replaces(database: Database, number: int) -> bool:
     """Tell whether a change was to replace everybody."""
     return count(database, f"(FROM change WHERE id = {number} AND action = 'REPLACE')") > 0
 
 
-def unanswered(database: DuckDBPyConnection) -> list[int]:
+def unanswered(database: Database) -> list[int]:
     """Give the changes that were intended and never answered."""
     return [number for (number,) in database.execute("SELECT id FROM change WHERE accepted_at IS NULL").fetchall()]
 
 
-def take_wanted(database: DuckDBPyConnection) -> None:
+def take_wanted(database: Database) -> None:
     """Make exactly the wanted ones in."""
     database.execute(f"CREATE OR REPLACE TABLE delivered AS SELECT digest, true AS sure FROM {wanted(database)}")
 
 
-def forget(database: DuckDBPyConnection) -> None:
+def forget(database: Database) -> None:
     """Make everybody out, with nothing in flight."""
     for table in ("delivered", "change", "change_row"):
         database.execute(f"DELETE FROM {table}")
 
 
-def set_digest(database: DuckDBPyConnection) -> str:
+def set_digest(database: Database) -> str:
     """Give an order-free digest of the wanted set: its size, and the exclusive or of its digests' first halves."""
     return _digest(database, wanted(database))
 
 
-def _digest(database: DuckDBPyConnection, rows: str) -> str:
+def _digest(database: Database, rows: str) -> str:
     size, bits = one(database, f"SELECT count(*), bit_xor(digest::BIT)::VARCHAR FROM {rows}")
     return f"{size}-{int((bits or '0' * 256)[:128], 2):032x}"

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from duckdb import DuckDBPyConnection
-
+    from target_tiktok_audiences.membership.database import Database
     from target_tiktok_audiences.membership.staging import Part
 
 _READ = f"read_csv(?, header = false, auto_detect = false, delim = ',', nullstr = '{NO_DIGEST}', columns = {{}})"
@@ -37,13 +36,13 @@ class PartChange:
     gone: int
 
 
-def bound(database: DuckDBPyConnection) -> dict[int, Binding]:
+def bound(database: Database) -> dict[int, Binding]:
     """Give the parts by their number."""
     rows = database.execute("SELECT id, binding FROM part ORDER BY id").fetchall()
     return {number: msgspec.json.decode(binding, type=Binding) for number, binding in rows}
 
 
-def stage(database: DuckDBPyConnection, parts: Sequence[Part]) -> None:
+def stage(database: Database, parts: Sequence[Part]) -> None:
     """Read what the streams brought, and count it into their books. Raises `BooksDoNotBalance`."""
     database.execute("CREATE OR REPLACE TEMP TABLE staged (part INTEGER, key BLOB, digest BLOB)")
     database.execute("CREATE OR REPLACE TEMP TABLE staged_gone (part INTEGER, key BLOB)")
@@ -57,7 +56,7 @@ def stage(database: DuckDBPyConnection, parts: Sequence[Part]) -> None:
         part.books.check()
 
 
-def _stage(database: DuckDBPyConnection, number: int, part: Part) -> None:
+def _stage(database: Database, number: int, part: Part) -> None:
     columns = {"digest": "VARCHAR"}
     database.execute(
         "CREATE OR REPLACE TEMP TABLE line AS SELECT digest, count(*) AS times"
@@ -70,7 +69,7 @@ def _stage(database: DuckDBPyConnection, number: int, part: Part) -> None:
     )
 
 
-def _stage_by_key(database: DuckDBPyConnection, number: int, part: Part) -> None:
+def _stage_by_key(database: Database, number: int, part: Part) -> None:
     """Keep the last word for each key; few keys, if any, are spoken of more than once."""
     columns = {"digest": "VARCHAR", "key": "VARCHAR", "turn": "BIGINT"}
     database.execute(
@@ -98,7 +97,7 @@ def _stage_by_key(database: DuckDBPyConnection, number: int, part: Part) -> None
     )
 
 
-def revise(database: DuckDBPyConnection, bindings: Sequence[Binding], now: datetime) -> list[PartChange]:
+def revise(database: Database, bindings: Sequence[Binding], now: datetime) -> list[PartChange]:
     """Make *desired* what the staged streams say; digests that left a part are in the temporary table `removed`.
 
     An `overwrite` replaces whatever its stream was bound to before.
@@ -110,7 +109,7 @@ def revise(database: DuckDBPyConnection, bindings: Sequence[Binding], now: datet
     return [_revise(database, number, binding, now) for number, binding in enumerate(bindings)]
 
 
-def _revise(database: DuckDBPyConnection, staged: int, binding: Binding, now: datetime) -> PartChange:
+def _revise(database: Database, staged: int, binding: Binding, now: datetime) -> PartChange:
     parts = bound(database)
     known = [n for n, b in parts.items() if (b.stream, b.field) == (binding.stream, binding.field)]
     number = known[0] if known else max(parts, default=0) + 1
@@ -138,7 +137,7 @@ def _revise(database: DuckDBPyConnection, staged: int, binding: Binding, now: da
     return PartChange(binding.stream, binding.load_method, before, after, gone)
 
 
-def _compare(database: DuckDBPyConnection, ours: str, theirs: str, staged: int, load_method: str) -> None:
+def _compare(database: Database, ours: str, theirs: str, staged: int, load_method: str) -> None:
     """Find what leaves a part, and what enters it."""
     leaves = f"FROM {theirs} ANTI JOIN {ours} USING (key, digest)"
     if load_method == "upsert":
@@ -155,14 +154,14 @@ def _compare(database: DuckDBPyConnection, ours: str, theirs: str, staged: int, 
     )
 
 
-def left(database: DuckDBPyConnection, removed: str, remain: str) -> int:
+def left(database: Database, removed: str, remain: str) -> int:
     """Count the digests that were removed and are nowhere any more."""
     if not count(database, removed):
         return 0  # without a look at those that remain, who may be millions
     return count(database, f"(SELECT DISTINCT digest FROM {removed} ANTI JOIN {remain} USING (digest))")
 
 
-def wanted(database: DuckDBPyConnection) -> str:
+def wanted(database: Database) -> str:
     """Give the query for who should be in: each once, and without those who were erased.
 
     One part without keys holds nobody twice, and to make millions distinct takes longer than anything else.
@@ -175,7 +174,7 @@ def wanted(database: DuckDBPyConnection) -> str:
     return "desired" if each_once else "(SELECT DISTINCT digest FROM desired ANTI JOIN tombstone USING (digest))"
 
 
-def _drop_stale(database: DuckDBPyConnection, stream: str, fields: set[str]) -> None:
+def _drop_stale(database: Database, stream: str, fields: set[str]) -> None:
     """Drop the parts that a stream had through columns that feed nothing any more."""
     for number, binding in bound(database).items():
         if binding.stream == stream and binding.field not in fields:
@@ -183,7 +182,7 @@ def _drop_stale(database: DuckDBPyConnection, stream: str, fields: set[str]) -> 
             drop(database, number)
 
 
-def drop(database: DuckDBPyConnection, number: int) -> int:
+def drop(database: Database, number: int) -> int:
     """Drop a part, and give the number of its rows."""
     (rows,) = one(database, "SELECT count(*) FROM desired WHERE part = ?", [number])
     database.execute("DELETE FROM desired WHERE part = ?", [number])

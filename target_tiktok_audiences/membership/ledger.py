@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import msgspec
 
 from target_tiktok_audiences.membership import delivered, desired
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from target_tiktok_audiences.membership.database import Database
     from target_tiktok_audiences.membership.delivered import Counts
     from target_tiktok_audiences.membership.schema import Origin
     from target_tiktok_audiences.membership.staging import Part
@@ -54,7 +54,7 @@ _MEMORY = 256_000_000
 _MEMORY_OF_A_ROW = 8
 """Bytes that DuckDB keeps in memory, whatever the limit, of rows near those that a transaction deletes."""
 
-_HANDLES = 8  # without them DuckDB ends the whole process
+_HANDLES = 8
 
 
 class OutcomeNotNoted(Problem):
@@ -69,6 +69,18 @@ class Revision:
     total: PartChange
 
 
+def load_database() -> type[Database]:
+    """Load DuckDB, which takes longer than to load all of ours: so it is done where a ledger is opened.
+
+    It ends the whole process if it lacks handles, or if an exception comes in between, such as a signal's. Raises
+    `OSError`.
+    """
+    spare_handles(_HANDLES)
+    from target_tiktok_audiences.membership.database import Database  # noqa: PLC0415 - see above
+
+    return Database
+
+
 class Ledger:
     """One audience's ledger, open; only one process may have it open at a time.
 
@@ -80,8 +92,7 @@ class Ledger:
 
         Raises `LedgerTooNew`, `LedgerDamaged`, `LedgerError` and `OSError`.
         """
-        spare_handles(_HANDLES)
-        self._database = duckdb.connect(str(path) if path else ":memory:")
+        self._database = load_database()(path)
         try:
             for setting, value in {**_SETTINGS, "memory_limit": f"{_MEMORY}B", "temp_directory": str(spill)}.items():
                 self._database.execute(f"SET {setting} = ?", [value])

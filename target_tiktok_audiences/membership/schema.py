@@ -13,7 +13,7 @@ from target_tiktok_audiences.membership.problem import Problem
 from target_tiktok_audiences.membership.query import one
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from target_tiktok_audiences.membership.database import Database
 
 Origin = Literal["set", "created", "found"]
 """How an audience was come by: set by the user, created by us, or found by its name."""
@@ -79,7 +79,7 @@ class Facts(msgspec.Struct):
     """Changes in a row that TikTok failed after accepting them."""
 
 
-def migrate(database: DuckDBPyConnection) -> Facts:
+def migrate(database: Database) -> Facts:
     """Bring the tables up to the newest version, and give the facts. Raises `LedgerTooNew` and `LedgerDamaged`."""
     database.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER)")
     version = one(database, "SELECT coalesce(max(version), 0) FROM schema_version")[0]
