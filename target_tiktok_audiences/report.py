@@ -1,4 +1,4 @@
-"""What happened: a log line for each audience, a table on a terminal, a JSON file. Never an identifier."""
+"""What happened: a log line for each audience, a JSON file, the rejects. Never an identifier."""
 
 from __future__ import annotations
 
@@ -8,16 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
-from rich.table import Table
-
 from target_tiktok_audiences.membership import Books, Problem, describe, total, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from rich.console import Console
 
 log = logging.getLogger(__name__)
 
@@ -133,35 +128,6 @@ class RunReport:
             raise IsADirectoryError(f"`report_path` is a folder: {path}")
         text = json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n"
         write_whole(path, text.encode("utf-8", errors="backslashreplace"))
-
-    def show(self, console: Console) -> None:
-        """Draw the table of audiences."""
-        table = Table(title="Dry run: nothing was changed" if self.dry_run else None)
-        for heading in (
-            "Audience",
-            "Outcome",
-            "Read",
-            "Accepted",
-            "Duplicate",
-            "Missing",
-            "Deleted",
-            "Rejected",
-            "Sent",
-        ):
-            table.add_column(heading, justify="left" if heading in {"Audience", "Outcome"} else "right")
-        for audience in self.audiences:
-            records = total(audience.books)
-            reasons = "".join(f"\n{reason} {count:,}" for reason, count in records.rejected.most_common())
-            counts = (records.read, records.accepted, records.duplicate, records.missing, records.deleted)
-            table.add_row(
-                f"{escape(audience.audience)}\n{audience.audience_id or 'not created'}",
-                f"{audience.plan or ''} {audience.outcome}".strip(),
-                *(f"{count:,}" for count in counts),
-                f"{sum(records.rejected.values()):,}{reasons}",
-                f"{audience.added:,}",
-                f"{audience.removed:,}",
-            )
-        console.print(table)
 
 
 class RejectsNotWritten(Problem):

@@ -9,8 +9,6 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from target_tiktok_audiences.membership import (
     Binding,
     Books,
@@ -290,7 +288,9 @@ class Run:
         if (path := self.settings.report_path) and (failure := _failure_of(partial(self.report.save, path))):
             failures.append(f"The report cannot be written. {failure}")
         if self.report.audiences and sys.stderr and sys.stderr.isatty():
-            self.report.show(Console(stderr=True))
+            from target_tiktok_audiences.table import show  # noqa: PLC0415 - rich takes long to load
+
+            show(self.report)
         if failures and not exit_code:
             raise RunFailed(f"{' '.join(failures)} What the run had to do is done.")
         for failure in failures:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import platformdirs
 from singer_sdk import typing as th
 from singer_sdk.exceptions import ConfigValidationError
 
@@ -340,4 +339,6 @@ def _ledger_path(value: str | None) -> Path | None:
     project = os.environ.get("MELTANO_PROJECT_ROOT")
     if project:
         return Path(project) / ".meltano" / "target-tiktok-audiences"
+    import platformdirs  # noqa: PLC0415 - few runs have neither a ledger path nor a Meltano project
+
     return platformdirs.user_state_path("target-tiktok-audiences")

@@ -23,6 +23,7 @@ from test_process import environment, lines
 from target_tiktok_audiences import express, reader
 from target_tiktok_audiences.report import AudienceReport, RunReport
 from target_tiktok_audiences.state import DEEPEST, KEY
+from target_tiktok_audiences.table import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -364,7 +365,7 @@ def test_what_tiktok_says_cannot_forge_a_log_line(watched: Target, tiktok: Clien
 def test_markup_in_a_name_is_printed_as_it_is() -> None:
     console = Console(file=io.StringIO(), width=400)
     report = RunReport("1", "now", dry_run=False, audiences=[AudienceReport(NAMES["markup"], "7", "", "")])
-    report.show(console)
+    show(report, console)
     assert NAMES["markup"] in console.file.getvalue()  # type: ignore[attr-defined]
 
 

@@ -14,8 +14,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-import tenacity
-from requests_toolbelt import MultipartEncoder
 
 from target_tiktok_audiences.tiktok import models
 from target_tiktok_audiences.tiktok.codes import NO_UPDATE_NEEDED
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import requests
+    import tenacity
 
     from target_tiktok_audiences.tiktok.models import Action, CalculateType
     from target_tiktok_audiences.tiktok.transport import Call
@@ -113,6 +112,8 @@ class TikTok:
 
         `signature` is the MD5 of the file, in hex.
         """
+        from requests_toolbelt import MultipartEncoder  # noqa: PLC0415 - for whoever uploads
+
         path = f"{_AUDIENCE}/file/upload/"
         fields = {
             "advertiser_id": advertiser_id,
@@ -167,6 +168,8 @@ class TikTok:
 
     def _repeat(self, call: Callable[[], T], *, harmless: bool) -> T:
         """Make a call, and again where `may_retry` allows it, until patience is at an end."""
+        import tenacity  # noqa: PLC0415 - for whoever calls
+
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(lambda error: isinstance(error, TikTokError)),
             wait=lambda state: pause_s(_error(state), state.attempt_number, random.random()),  # noqa: S311
