@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,14 +18,15 @@ from singer import digests, people, record, schema, state, stream_of
 
 from target_tiktok_audiences import __version__
 from target_tiktok_audiences.settings import SCHEMA
+from target_tiktok_audiences.target import TargetTikTokAudiences
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from emulator_client import Client
 
 EXECUTABLE = [sys.executable, "-m", "target_tiktok_audiences"]
+BARE_TARGET = Path(__file__).parents[1] / "benchmarks/sdk_default.py"
 
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:
@@ -190,11 +192,42 @@ def test_about_needs_no_configuration(form: list[str], tmp_path: Path) -> None:
 
 
 def test_version_and_help(tmp_path: Path) -> None:
-    assert f"v{__version__}" in run("--version", folder=tmp_path).stdout
+    of_the_sdk: list[str] = []
+    TargetTikTokAudiences.print_version(of_the_sdk.append)
+    assert run("--version", folder=tmp_path).stdout.splitlines() == of_the_sdk
+    assert f"v{__version__}," in of_the_sdk[0]
     help_text = run("--help", folder=tmp_path).stdout
     for word in ("--config", "--about", "contracts", "emulator"):
         assert word in help_text
     assert "identifier" in run("contracts", "--help", folder=tmp_path).stdout
+
+
+def loaded(*command: str, folder: Path) -> set[str]:
+    """Give the packages that a process without input loads, but for Python's own."""
+    ended = subprocess.run(
+        [sys.executable, "-X", "importtime", *command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+        env=environment(folder),
+        timeout=60,
+    )
+    modules = (line.rpartition("|")[2].strip() for line in ended.stderr.splitlines() if line.startswith("import time:"))
+    return {module.partition(".")[0] for module in modules} - sys.stdlib_module_names
+
+
+def test_a_run_without_input_loads_hardly_more_than_the_sdk(config: str, tmp_path: Path) -> None:
+    (tmp_path / "empty.json").write_text("{}")
+    of_the_sdk = loaded(str(BARE_TARGET), "--config", "empty.json", folder=tmp_path)
+    ours = loaded(*EXECUTABLE[1:], "--config", config, folder=tmp_path)
+    assert ours - of_the_sdk == {"msgspec", "target_tiktok_audiences"}
+
+
+def test_the_version_is_told_without_the_sdk(tmp_path: Path) -> None:
+    of_python = loaded("-c", "", folder=tmp_path)
+    assert loaded(*EXECUTABLE[1:], "--version", folder=tmp_path) - of_python == {"target_tiktok_audiences"}
 
 
 def test_contracts_are_printed_as_json_schemas(tmp_path: Path) -> None:

@@ -1,0 +1,31 @@
+"""The command line: the SDK's, with our subcommands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from target_tiktok_audiences.commands.contracts import contracts
+from target_tiktok_audiences.commands.emulator import emulator
+from target_tiktok_audiences.commands.forget import forget
+from target_tiktok_audiences.target import TargetTikTokAudiences
+
+
+def run_command() -> None:
+    """Run what the command line asks for."""
+    singer = TargetTikTokAudiences.cli  # also sets up logging
+    click.Group(
+        name=singer.name,
+        help=f"{TargetTikTokAudiences.__doc__} Without a command: read Singer messages from standard input.",
+        params=singer.params,
+        callback=_run_target,
+        invoke_without_command=True,
+        commands=[contracts, emulator, forget],
+    )(prog_name=singer.name)
+
+
+@click.pass_context
+def _run_target(ctx: click.Context, /, **options: Any) -> None:
+    if ctx.invoked_subcommand is None:
+        TargetTikTokAudiences.invoke(**options)
