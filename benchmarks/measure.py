@@ -41,6 +41,7 @@ class Measured:
 def run(command: Sequence[str | Path], folder: Path, given: Path | None = None) -> Measured:
     """Run a command in a folder, which gets its `stdout` and `stderr`. Raises `BenchmarkFailed`."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or our code, which is not installed, would be compiled each time
     opened = given.open("rb") if given else nullcontext(subprocess.DEVNULL)
     with opened as stdin, (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
         began = time.monotonic()

@@ -26,7 +26,8 @@ def show(report: RunReport, console: Console | None = None) -> None:
         "Missing",
         "Deleted",
         "Rejected",
-        "Sent",
+        "Added",
+        "Removed",
     ):
         table.add_column(heading, justify="left" if heading in {"Audience", "Outcome"} else "right")
     for audience in report.audiences:

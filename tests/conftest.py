@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MARKER = "marker.person"
 """In every e-mail address of the tests; it must be in nothing that a run writes."""
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` has it ignored, and so it would be by all that the tests start
+
 
 @dataclass
 class Outcome:

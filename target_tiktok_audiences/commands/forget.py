@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
 
+from target_tiktok_audiences.commands.answers import clear_errors, fail
 from target_tiktok_audiences.commands.configuration import config_option
-from target_tiktok_audiences.membership import LedgerError, LedgerFolder, PrivateFolder, Problem, describe
+from target_tiktok_audiences.membership import LedgerFolder, PrivateFolder, Problem
 from target_tiktok_audiences.signals import signals
 from target_tiktok_audiences.text import one_line
 
@@ -32,25 +32,15 @@ def forget(stream: str, audience: str | None, settings: Settings, *, force: bool
     Whom no other stream has brought leaves with the next run. No more than `max_removal_percent` may leave, unless
     forced.
     """
-    os.umask(0o077)
-    signals.watch()
-    folder = PrivateFolder()
-    try:
+    with clear_errors(), closing(PrivateFolder()) as folder:
         ledgers = LedgerFolder(settings.ledger_path, folder.path)
         known = [card for _, card in ledgers.cards() if _is_meant(card, stream, audience, settings)]
         for card in known:
             signals.check()
             limit = NO_LIMIT if force else min(feed.max_removal_percent for feed in settings.feeds)
             click.echo(one_line(_forget(ledgers, card, stream, limit)))
-    except (LedgerError, OSError, Problem) as error:
-        click.echo(one_line(f"Error: {describe(error)}"), err=True)
-        sys.exit(1)
-    finally:
-        folder.close()
     if not known:
-        place = settings.ledger_path or "memory"
-        click.echo(one_line(f"Error: no ledger in {place} has a part of stream {stream}."), err=True)
-        sys.exit(1)
+        fail(f"no ledger in {settings.ledger_path or 'memory'} has a part of stream {stream}.")
 
 
 def _is_meant(card: Card, stream: str, audience: str | None, settings: Settings) -> bool:

@@ -1,0 +1,75 @@
+"""How subcommands answer: a table on a terminal, JSON when asked; and one clear line where they cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from target_tiktok_audiences.membership import LedgerError, Problem, describe
+from target_tiktok_audiences.signals import signals
+from target_tiktok_audiences.text import one_line
+from target_tiktok_audiences.tiktok import TikTokError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """End the command with one line and exit code 1 if something expected goes wrong inside; obey signals."""
+    os.umask(0o077)
+    signals.watch()
+    try:
+        yield
+    except (LedgerError, OSError, Problem, TikTokError) as error:
+        fail(describe(error))
+
+
+def fail(message: str) -> None:
+    """End the command with one line, and exit code 1."""
+    click.echo(one_line(f"Error: {message}"), err=True)
+    sys.exit(1)
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], headings: Mapping[str, str], *, title: str | None = None) -> None:
+    """Draw one line for each row, with the columns that `headings` names: heading by key of the row.
+
+    On a terminal it is as wide as that; elsewhere as wide as it needs to be, so that nothing is cut.
+    """
+    from rich.console import Console  # noqa: PLC0415 - rich takes long to load
+    from rich.markup import escape  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title=title)
+    for key, heading in headings.items():
+        numbers = any(isinstance(row.get(key), int) and not isinstance(row.get(key), bool) for row in rows)
+        table.add_column(heading, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(_cell(row.get(key))) for key in headings))
+    console = Console()
+    console.print(table, width=None if console.is_terminal else max(80, console.measure(table).maximum))
+
+
+def print_json(answer: Any) -> None:
+    """Print an answer for programs."""
+    click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case list() | tuple():
+            return ", ".join(map(_cell, value))
+    return one_line(str(value))
