@@ -67,6 +67,14 @@ def deliver(plan: Plan, audience_id: str | None, opened: OpenLedger, folder: Pat
     return Delivery(changed, rows, len(files))
 
 
+def delete(opened: OpenLedger, audience_id: str | None, tiktok: TikTok) -> None:
+    """Delete an audience. A kill before the ledger knows does no harm: the next run finds the audience gone."""
+    signals.check()
+    tiktok.delete(opened.card.advertiser_id, audience_id or "")
+    opened.ledger.start_again()
+    opened.card.audience_id, opened.card.pinned = None, False
+
+
 def _upload(files: Sequence[UploadFile], opened: OpenLedger, tiktok: TikTok) -> list[str]:
     """Upload files, but for those that an interrupted run has uploaded; give TikTok's path of each."""
     card, ledger = opened.card, opened.ledger

@@ -8,9 +8,10 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
-from target_tiktok_audiences.delivery import CreationLost, Delivery, deliver
+from target_tiktok_audiences.delivery import CreationLost, Delivery, delete, deliver
 from target_tiktok_audiences.membership import (
     BYTES_PER_LINE,
     Do,
@@ -21,8 +22,10 @@ from target_tiktok_audiences.membership import (
     Status,
     check_binding,
     check_blast_radius,
+    describe,
     hold_for_processing,
     make_plan,
+    plan_removals,
     wrong_mapping,
 )
 from target_tiktok_audiences.resolve import Known, find_by_name, resolve
@@ -31,14 +34,16 @@ from target_tiktok_audiences.state import RememberedAudience
 from target_tiktok_audiences.tiktok import NotEditable, TikTokError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
-    from target_tiktok_audiences.membership import Counts, LedgerUnusable, OpenLedger, Part, Plan
+    from target_tiktok_audiences.membership import Counts, LedgerUnusable, OpenLedger, Part, Plan, Standing
     from target_tiktok_audiences.report import AudienceReport
     from target_tiktok_audiences.resolve import Resolved
     from target_tiktok_audiences.tiktok import TikTok
+
+    Planner = Callable[[Counts, Standing, Past, Limits], Plan]
 
 FAILURES_IN_A_ROW = 3
 """From then on a run still sends, and fails: somebody should look."""
@@ -98,13 +103,7 @@ def reconcile(audience: AudienceRun, around: Surroundings) -> None:
     with _timed(report, "stage"):
         opened.ledger.stage(audience.parts)
     report.desired = opened.ledger.facts.desired
-    with _timed(report, "resolve"):
-        found = resolve(tiktok, opened.card, _known(audience))
-        _describe(report, found)
-        _check_gone(audience, found)
-    with _timed(report, "confirm"):
-        opened.ledger.take_back_the_future(tiktok.now)
-        _confirm(audience, found, tiktok.now)
+    found = _resolve_and_confirm(audience, tiktok)
     new, upsert = found.audience_id is None, audience.load_method == "upsert"
     plan = wrong_mapping(report.books, around.limits, new=new, upsert=upsert)
     if plan:
@@ -112,13 +111,61 @@ def reconcile(audience: AudienceRun, around: Surroundings) -> None:
         return
     with _timed(report, "commit"):
         _commit_desired(audience, found, around)
+    _bring_in_step(audience, found, around, partial(make_plan, audience.load_method))
+
+
+def remove_erased(audience: AudienceRun, around: Surroundings, *, may_delete: bool) -> None:
+    """Take out of one audience who was erased, and nothing else but removals that wait; raises as `reconcile` does.
+
+    They are in the ledger already, so whatever stops it, the next run takes them out. No load method keeps them in, and
+    no guard.
+    """
+    around.tiktok.not_before = audience.opened.ledger.latest()
+    found = _resolve_and_confirm(audience, around.tiktok)
+    _bring_in_step(audience, found, around, partial(plan_removals, may_delete=may_delete))
+
+
+def attempt(audience: AudienceRun, tiktok: TikTok, work: Callable[[], None]) -> None:
+    """Do one audience's work, and report and journal how it ended; only a signal gets out."""
+    report, calls_before = audience.report, len(tiktok.calls)
+    try:
+        work()
+    except (OSError, Problem, TikTokError) as error:
+        report.outcome, report.message = "failed", describe(error)
+    except LedgerError as error:
+        report.outcome, report.message = "failed", f"Its ledger cannot be read or written: {describe(error)}"
+    signals.check()  # an error may be all that the ledger's database has made of a signal
+    calls = tiktok.calls[calls_before:]
+    report.calls = len(calls)
+    report.request_ids = [call.request_id for call in calls if call.changes and call.request_id]
+    try:
+        audience.opened.ledger.journal(report.as_dict(), tiktok.now)
+    except LedgerError as error:
+        if report.outcome != "failed":
+            report.outcome, report.message = "failed", f"Its ledger cannot take the journal: {describe(error)}"
+
+
+def _resolve_and_confirm(audience: AudienceRun, tiktok: TikTok) -> Resolved:
+    report, opened = audience.report, audience.opened
+    with _timed(report, "resolve"):
+        found = resolve(tiktok, opened.card, _known(audience))
+        _describe(report, found)
+        _check_gone(audience, found)
+    with _timed(report, "confirm"):
+        opened.ledger.take_back_the_future(tiktok.now)
+        _confirm(audience, found, tiktok.now)
+    return found
+
+
+def _bring_in_step(audience: AudienceRun, found: Resolved, around: Surroundings, make: Planner) -> None:
+    """Plan from what the ledger holds, carry that out, and close the books."""
+    report, opened, tiktok = audience.report, audience.opened, around.tiktok
     try:
         with _timed(report, "plan"):
             if _state_proves_delivered(audience, found):
                 opened.ledger.take_as_delivered()
             counts = opened.ledger.counts()
-            past = _past(audience, tiktok.now)
-            plan = make_plan(audience.load_method, counts, found.standing, past, around.limits)
+            plan = make(counts, found.standing, _past(audience, tiktok.now), around.limits)
         report.delivered_before = counts.delivered
         report.plan, report.reason, report.message = plan.do.value, plan.reason, plan.message
         with _timed(report, "deliver"):
@@ -233,7 +280,12 @@ def _carry_out(plan: Plan, counts: Counts, audience: AudienceRun, found: Resolve
         return
     if around.dry_run:
         report.outcome = "planned"
-        report.message = f"Would send {plan.rows:,} identifiers in {plan.files} files."
+        sent = f"send {plan.rows:,} identifiers in {plan.files} files"
+        report.message = f"Would {'delete the audience' if plan.do is Do.DELETE else sent}."
+        return
+    if plan.do is Do.DELETE:
+        delete(opened, found.audience_id, around.tiktok)
+        report.outcome, report.removed = "ok", counts.delivered
         return
     try:
         delivery = deliver(plan, found.audience_id, opened, around.folder, around.tiktok)

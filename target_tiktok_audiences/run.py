@@ -25,10 +25,9 @@ from target_tiktok_audiences.membership import (
     describe,
     load_database,
 )
-from target_tiktok_audiences.reconcile import AudienceRun, Surroundings, prove, reconcile
+from target_tiktok_audiences.reconcile import AudienceRun, Surroundings, attempt, prove, reconcile
 from target_tiktok_audiences.report import AudienceReport, RejectsFile, RunReport
 from target_tiktok_audiences.signals import signals
-from target_tiktok_audiences.tiktok import TikTokError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -213,40 +212,29 @@ class Run:
         limit = min(feed.max_removal_percent for feed in self.settings.feeds)
         for _, card in self._ledgers.cards():
             opened = [audience.opened.card for audience in self._audiences.values()]
-            if card.owed and card.api_host == host and card.advertiser_id in ours and not any(map(card.is_of, opened)):
+            theirs = card.api_host != host or card.advertiser_id not in ours
+            if not theirs and self._ledgers.owes(card) and not any(map(card.is_of, opened)):
                 try:
                     self._open(_key(card), card, limit)
                 except LedgerBusy:
                     continue  # another run is at it
 
     def _bring_up_to_date(self, key: str, audience: AudienceRun, around: Surroundings) -> None:
-        report, calls_before = audience.report, len(self._tiktok.calls)
         audience.remembered = self.remembered.get(key)
-        try:
-            if audience.unusable:
-                raise audience.unusable
-            prove(audience, lasts=self._ledgers.lasts)
-            known = {bound.stream for bound, _, _ in audience.opened.ledger.parts()}
-            for stream in {part.binding.stream for part in audience.parts}:
-                check_bookmark(stream, audience.load_method, self._bookmarks[stream], known)
-            self._check_moved(key, audience)
-            reconcile(audience, around)
-        except (OSError, Problem, TikTokError) as error:
-            report.outcome, report.message = "failed", describe(error)
-        except LedgerError as error:
-            report.outcome, report.message = "failed", f"Its ledger cannot be read or written: {describe(error)}"
-        signals.check()  # an error may be all that the ledger's database has made of a signal
-        calls = self._tiktok.calls[calls_before:]
-        report.calls = len(calls)
-        report.request_ids = [call.request_id for call in calls if call.changes and call.request_id]
+        attempt(audience, self._tiktok, partial(self._check_and_reconcile, key, audience, around))
         if audience.remembered:
             self.remembered[key] = audience.remembered
-        try:
-            audience.opened.ledger.journal(report.as_dict(), self._tiktok.now)
-        except LedgerError as error:
-            if report.outcome != "failed":
-                report.outcome, report.message = "failed", f"Its ledger cannot take the journal: {describe(error)}"
-        report.log()
+        audience.report.log()
+
+    def _check_and_reconcile(self, key: str, audience: AudienceRun, around: Surroundings) -> None:
+        if audience.unusable:
+            raise audience.unusable
+        prove(audience, lasts=self._ledgers.lasts)
+        known = {bound.stream for bound, _, _ in audience.opened.ledger.parts()}
+        for stream in {part.binding.stream for part in audience.parts}:
+            check_bookmark(stream, audience.load_method, self._bookmarks[stream], known)
+        self._check_moved(key, audience)
+        reconcile(audience, around)
 
     def _check_moved(self, key: str, audience: AudienceRun) -> None:
         """Raise `FeedConflict` if a stream left another audience for this one: its people would stay there for ever.

@@ -9,14 +9,18 @@ import json
 import random
 import signal
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import child
-from conftest import Outcome, Target
+from click.testing import CliRunner
+from conftest import MARKER, Outcome, Target
 from emulator_client import ADVERTISER, TOKEN, Client, emulated
-from tap import BASE, STEPS, VARYING, Change, Killed, Source, killed
+from singer import email
+from tap import BASE, STEPS, VARYING, Change, Killed, Source, digest, killed
+
+from target_tiktok_audiences.commands.erase import erase_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +73,8 @@ class Step:
     dies: float | None = None
     """A process of its own is killed, at this share of the time that a run takes."""
     max_removal_percent: int = 100
+    erased: tuple[int, ...] = ()
+    """People who are erased before the run; what goes wrong goes wrong then, too."""
 
 
 def random_change(rng: random.Random, load_method: str) -> Change:
@@ -89,8 +95,11 @@ class Mood:
     """How many processes are killed."""
     jumps: float = 0
     """How often the clock jumps, either way."""
+    erasures: float = 0
+    """How often people are erased."""
 
 
+ERASING = tuple(Mood(faults, kills, erasures=0.4) for faults, kills in ((0, 0), (0.5, 0.2), (0.3, 0.6)))
 MOODS = (Mood(0.5, 0.2), Mood(0.9, 0, ("create", "update", "update", "update")), Mood(0.3, 0.6))
 
 
@@ -110,7 +119,13 @@ def random_step(rng: random.Random, load_method: str, mood: Mood) -> Step:
         kill=(rng.choice(KILLS), rng.choice(["before", "after"])) if rng.random() < mood.kills else None,
         dies=rng.random() if mood.deaths and rng.random() < mood.deaths else None,
         max_removal_percent=rng.choice([10, 100, 100, 100]),
+        erased=random_people(rng) if mood.erasures and rng.random() < mood.erasures else (),
     )
+
+
+def random_people(rng: random.Random) -> tuple[int, ...]:
+    """Give some of those who come and go, and of those who would stay."""
+    return tuple(rng.sample([*(5000 + person for person in range(1, PEOPLE)), *range(20)], rng.choice([1, 2])))
 
 
 class Pipeline:
@@ -119,6 +134,9 @@ class Pipeline:
     def __init__(self, load_method: str, tiktok: Client, folder: Path, figures: Counter[str]) -> None:
         self.tiktok, self.source, self.figures = tiktok, Source(load_method), figures
         self._seconds = FIRST_GUESS_S
+        self.erased: set[str] = set()
+        self._out: set[str] = set()
+        self._fails_late = False
         self.target = Target(
             tiktok,
             folder,
@@ -141,6 +159,9 @@ class Pipeline:
         self.tiktok.advance(step.hours)
         if step.fault:
             self.tiktok.fault(**step.fault)
+            self._fails_late = self._fails_late or "fail_later" in step.fault
+        if step.erased:
+            self._erase(step)
         acknowledged = (self.source.state or {}).get("bookmarks", {})
         messages = self.source.messages(*(step.streams if BASE in acknowledged else (BASE, VARYING)))
         outcome = self._run(messages, step)
@@ -149,6 +170,23 @@ class Pipeline:
         self._count(step, outcome)
         self.check(outcome)
         return outcome
+
+    def _erase(self, step: Step) -> None:
+        """Erase people; the process may be killed on the way, and nobody runs the command again."""
+        config = self.target.folder / "erase.json"
+        config.write_text(json.dumps(self.target.config))
+        given = "".join(f"{email(person)}\n" for person in step.erased)
+        ledgers = self.target.folder / "ledgers"
+        told = None
+        with ExitStack() as around:
+            happened = around.enter_context(killed(*step.kill, ledgers)) if step.kill else []
+            with suppress(Killed):
+                told = CliRunner().invoke(erase_command, ["-", "--json", "--config", str(config)], input=given)
+        assert told is None or MARKER not in told.output
+        if told is None or '"audiences"' in told.output:
+            self.erased |= {digest(person) for person in step.erased}
+        self.figures["erased"] += len(step.erased)
+        self.figures["erasures killed"] += bool(happened)
 
     def _run(self, messages: list[dict[str, Any]], step: Step) -> Outcome:
         if step.dies is not None:
@@ -191,7 +229,11 @@ class Pipeline:
         audiences = self.tiktok.control("audiences").json()
         assert len(audiences) <= 1
         for audience in audiences:
-            assert self.source.staying <= set(self.tiktok.members(audience["audience_id"]))
+            members = set(self.tiktok.members(audience["audience_id"]))
+            assert self.source.staying - self.erased <= members
+            if not self._fails_late:  # TikTok has then accepted what it does not do
+                assert not self._out & members, "who was erased has come back"
+            self._out = self.erased - members
 
     def become_calm(self) -> None:
         """Run without faults until nothing is to be done; that must not take long."""
@@ -205,7 +247,7 @@ class Pipeline:
         assert outcome.state
         audiences = self.tiktok.control("audiences").json()
         members = set(self.tiktok.members(audiences[0]["audience_id"], "?processed=true"))
-        wanted = set(self.source.wanted)
+        wanted = set(self.source.wanted) - self.erased
         self.figures["people checked"] += len(wanted)
         self.figures["lost"] += len(wanted - members)
         self.figures["wrong"] += len(members - wanted)

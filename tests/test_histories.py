@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from history import METHODS, play
+from history import ERASING, METHODS, play
 
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
@@ -23,3 +23,12 @@ def test_after_any_history_the_audience_is_the_table(
 ) -> None:
     monkeypatch.setattr(TargetTikTokAudiences, "sleep", staticmethod(lambda _: None))
     play(load_method, seed, tmp_path)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("load_method", METHODS)
+def test_after_any_history_whoever_was_erased_is_out(
+    load_method: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TargetTikTokAudiences, "sleep", staticmethod(lambda _: None))
+    play(load_method, seed, tmp_path, ERASING)

@@ -8,6 +8,7 @@ from target_tiktok_audiences.membership.guard import check_binding, check_blast_
 from target_tiktok_audiences.membership.ledger import Ledger, load_database
 from target_tiktok_audiences.membership.machine import write_whole
 from target_tiktok_audiences.membership.plan import (
+    NEEDS_DELETION,
     Do,
     Limits,
     Past,
@@ -16,6 +17,7 @@ from target_tiktok_audiences.membership.plan import (
     Status,
     hold_for_processing,
     make_plan,
+    plan_removals,
     wrong_mapping,
 )
 from target_tiktok_audiences.membership.problem import Problem
@@ -23,6 +25,7 @@ from target_tiktok_audiences.membership.staging import BYTES_PER_LINE, Binding, 
 
 __all__ = [
     "BYTES_PER_LINE",
+    "NEEDS_DELETION",
     "Binding",
     "Books",
     "BooksDoNotBalance",
@@ -50,6 +53,7 @@ __all__ = [
     "hold_for_processing",
     "load_database",
     "make_plan",
+    "plan_removals",
     "total",
     "write_whole",
     "wrong_mapping",

@@ -13,6 +13,7 @@ from target_tiktok_audiences.membership.desired import wanted
 from target_tiktok_audiences.membership.query import count, one
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from target_tiktok_audiences.membership.database import Database
@@ -140,6 +141,26 @@ def unanswered(database: Database) -> list[int]:
 def take_wanted(database: Database) -> None:
     """Make exactly the wanted ones in."""
     database.execute(f"CREATE OR REPLACE TABLE delivered AS SELECT digest, true AS sure FROM {wanted(database)}")
+
+
+def suspect_erased(database: Database) -> None:
+    """Make those who were erased unsure, where it is not known whom the audience holds."""
+    database.execute("INSERT INTO delivered SELECT digest, false FROM tombstone ANTI JOIN delivered USING (digest)")
+
+
+def may_hold(database: Database, digests: Collection[bytes]) -> bool:
+    """Tell whether any of these is in or unsure."""
+    return _any_of(database, digests, "delivered")
+
+
+def may_come_back(database: Database, digests: Collection[bytes]) -> bool:
+    """Tell whether any of these is among the rows of a change that may still fail."""
+    return _any_of(database, digests, "change_row")
+
+
+def _any_of(database: Database, digests: Collection[bytes], table: str) -> bool:
+    query = f"SELECT count(*) FROM {table} WHERE digest IN (SELECT unhex(unnest(?::VARCHAR[])))"
+    return bool(one(database, query, [[digest.hex() for digest in digests]])[0])
 
 
 def forget(database: Database) -> None:

@@ -15,7 +15,7 @@ from target_tiktok_audiences.membership.query import count, one
 from target_tiktok_audiences.membership.staging import NO_DIGEST, Binding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from target_tiktok_audiences.membership.database import Database
@@ -172,6 +172,30 @@ def wanted(database: Database) -> str:
     )
     each_once = parts <= 1 and not keys and not erased
     return "desired" if each_once else "(SELECT DISTINCT digest FROM desired ANTI JOIN tombstone USING (digest))"
+
+
+def find_new_erasures(database: Database, erased: Mapping[bytes, str]) -> int:
+    """Keep in the temporary table `erasure` those who have no tombstone yet, and count them."""
+    if not erased:
+        return 0
+    database.execute(
+        "CREATE OR REPLACE TEMP TABLE erasure AS SELECT unhex(digest) AS digest, since"
+        " FROM (SELECT unnest(?::VARCHAR[]) AS digest, unnest(?::VARCHAR[]) AS since)"
+        " WHERE unhex(digest) NOT IN (SELECT digest FROM tombstone)",
+        [[digest.hex() for digest in erased], list(erased.values())],
+    )
+    return count(database, "erasure")
+
+
+def erase(database: Database) -> None:
+    """Take those of `erasure` out of every part, and set their tombstones, by which no stream brings them back."""
+    database.execute(
+        "UPDATE part SET rows = rows - found.people"
+        " FROM (SELECT part, count(DISTINCT digest) AS people FROM desired SEMI JOIN erasure USING (digest)"
+        " GROUP BY part) AS found WHERE part.id = found.part"
+    )
+    database.execute("DELETE FROM desired USING erasure WHERE desired.digest = erasure.digest")
+    database.execute("INSERT INTO tombstone SELECT digest, since FROM erasure")
 
 
 def _drop_stale(database: Database, stream: str, fields: set[str]) -> None:

@@ -17,12 +17,14 @@ import msgspec
 from msgspec.structs import replace
 
 from target_tiktok_audiences.membership.database_errors import LedgerError, describe, is_damage
+from target_tiktok_audiences.membership.erasures import Erasures
 from target_tiktok_audiences.membership.ledger import Ledger
 from target_tiktok_audiences.membership.machine import write_whole
 from target_tiktok_audiences.membership.problem import Problem
 from target_tiktok_audiences.membership.schema import LedgerDamaged, LedgerTooNew
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -50,6 +52,8 @@ class Card(msgspec.Struct):
     retention_in_days: int | None = None
     owed: bool = False
     """Whether something waits to be sent."""
+    erasures: int = 0
+    """How many of those who were erased the ledger has taken over."""
 
     def is_of(self, other: Card) -> bool:
         """Tell whether two cards are of one audience: by its id where both know it, else by its name."""
@@ -70,6 +74,7 @@ class LedgerFolder:
         self._path = path
         self._temporary = temporary
         self._dry_run = dry_run
+        self.erasures = Erasures(path, save=not dry_run)
         if path and not dry_run:
             _prepare(path)
 
@@ -88,6 +93,10 @@ class LedgerFolder:
                 continue
         return found
 
+    def owes(self, card: Card) -> bool:
+        """Tell whether something waits for an audience, though no stream may come for it."""
+        return card.owed or card.erasures < len(self.erasures.of(card.contract))
+
     def open(self, wanted: Card) -> OpenLedger:
         """Open the ledger of an audience, or begin one. Raises `LedgerBusy` and `LedgerUnusable`."""
         locks = Locks(self._path if self._path and self._path.is_dir() else None)
@@ -104,7 +113,8 @@ class LedgerFolder:
                 pinned=wanted.pinned,
                 retention_in_days=wanted.retention_in_days,
             )
-            return OpenLedger(card, path, locks, self._temporary, save=not self._dry_run)
+            erased = self.erasures.of(card.contract)
+            return OpenLedger(card, path, locks, self._temporary, erased, save=not self._dry_run)
         except BaseException:
             locks.release()
             raise
@@ -122,12 +132,15 @@ class OpenLedger:
     One that is damaged is put aside, and an empty one begun in its place; `warning` says so.
     """
 
-    def __init__(self, card: Card, path: Path | None, locks: Locks, temporary: Path, *, save: bool) -> None:
+    def __init__(
+        self, card: Card, path: Path | None, locks: Locks, temporary: Path, erased: Mapping[bytes, str], *, save: bool
+    ) -> None:
         self.card = card
         self.warning = ""
         self._path = path
         self._locks = locks
         self._temporary = temporary
+        self._erased = erased
         self._save = save
         self._database = path.with_suffix(".duckdb") if path else None
         if self._database and not save:
@@ -148,6 +161,17 @@ class OpenLedger:
         self.ledger = self._open()
 
     def _open(self) -> Ledger:
+        ledger = self._open_or_begin()
+        try:
+            if ledger.erase(self._erased):
+                self.card.owed = True
+        except BaseException:
+            ledger.close()
+            raise
+        self.card.erasures = len(self._erased)
+        return ledger
+
+    def _open_or_begin(self) -> Ledger:
         try:
             return self._connect()
         except LedgerDamaged as damaged:

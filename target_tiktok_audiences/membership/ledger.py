@@ -30,7 +30,7 @@ from target_tiktok_audiences.membership.schema import TABLES, LedgerDamaged, enc
 from target_tiktok_audiences.membership.staging import Binding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from target_tiktok_audiences.membership.database import Database
@@ -162,7 +162,34 @@ class Ledger:
             change = PartChange(stream, "", before, self.facts.desired, before - self.facts.desired)
             yield Revision([change], change)
 
+    def erase(self, erased: Mapping[bytes, str]) -> bool:
+        """Keep people out from now on, whatever streams bring; tell whether any of them is new to this ledger.
+
+        `erased` has the time for each digest. Where the ledger does not know whom the audience holds, they may be in.
+        """
+        if not desired.find_new_erasures(self._database, erased):
+            return False
+        with self._transaction():
+            desired.erase(self._database)
+            self.facts.desired = self._count_desired()
+            if self.facts.audience_id and not self.facts.delivered_known:
+                delivered.suspect_erased(self._database)
+            self.facts.commit -= 1  # it stays as it is: STATE need not have seen this, and a new ledger is new still
+        return True
+
+    def erased(self) -> int:
+        """Give the number of those who are kept out."""
+        return count(self._database, "tombstone")
+
     # Who TikTok has been given
+
+    def may_hold(self, digests: Collection[bytes]) -> bool:
+        """Tell whether any of these may be in the audience: TikTok was given it, and has not accepted its removal."""
+        return delivered.may_hold(self._database, digests)
+
+    def may_come_back(self, digests: Collection[bytes]) -> bool:
+        """Tell whether a change in flight is about any of these: should TikTok fail it, they may be in again."""
+        return delivered.may_come_back(self._database, digests)
 
     def counts(self) -> Counts:
         """Give the sizes that a plan is made from."""
@@ -184,6 +211,8 @@ class Ledger:
             if self.facts.audience_id not in {None, audience_id}:
                 self._forget_delivered()
             self.facts.audience_id, self.facts.origin = audience_id, origin
+            if not self.facts.delivered_known:
+                delivered.suspect_erased(self._database)
 
     def start_again(self) -> None:
         """Note that there is no audience: nothing is delivered."""

@@ -24,6 +24,8 @@ OVERDUE_AFTER = timedelta(hours=72)
 """From then on a hold is a failure: somebody should look."""
 LOOK_FOR_CREATION = timedelta(hours=1)
 """A creation whose answer was lost may take this long to be listed."""
+NEEDS_DELETION = frozenset({"below_minimum", "too_small"})
+"""Reasons for which TikTok never takes a removal: then to delete the audience is all that is left."""
 FEW_RECORDS = 20
 """A share of fewer records says nothing about the mapping."""
 
@@ -35,6 +37,8 @@ class Do(str, Enum):
     APPEND = "APPEND"
     REMOVE = "REMOVE"
     REPLACE = "REPLACE"
+    DELETE = "DELETE"
+    """Delete the audience itself: only where an erasure needs it and the user allows it."""
     NOTHING = "NOTHING"
     HOLD = "HOLD"
     """Wait: time cures it, and nothing is lost."""
@@ -131,6 +135,40 @@ def make_plan(load_method: str, counts: Counts, standing: Standing, past: Past, 
     return _change(load_method, counts, standing, past, limits, unknown=unknown)
 
 
+def plan_removals(counts: Counts, standing: Standing, past: Past, limits: Limits, *, may_delete: bool) -> Plan:
+    """Plan what takes out at once those who are to leave, and nothing else, whatever the load method.
+
+    `may_delete` allows to delete an audience that TikTok does not let go below its floor.
+    """
+    if standing.status in {Status.ABSENT, Status.EXPIRED} or not counts.removals:
+        return Plan(Do.NOTHING)  # an expired one is empty
+    if standing.status is Status.FOREIGN:
+        return _unusable(standing)
+    left = _left(counts, standing)
+    if standing.status is Status.PROCESSING:
+        plan = _too_small(standing) if _is_stillborn(standing) else hold_for_processing(past.held_for)
+    elif left >= limits.min_audience_size:
+        plan = _call(Do.REMOVE, counts.removals, limits)
+    else:
+        plan = _below_floor(left, limits)
+    return _delete(standing, plan) if may_delete and plan.reason in NEEDS_DELETION else plan
+
+
+def _delete(standing: Standing, needed: Plan) -> Plan:
+    if not standing.ours:
+        return Plan(
+            Do.FAIL,
+            needed.reason,
+            f"{needed.message} It was found by its name, and who made it is not known: delete it in TikTok Ads Manager,"
+            " or set `audience_id` to make it ours.",
+        )
+    return Plan(Do.DELETE, needed.reason)
+
+
+def _left(counts: Counts, standing: Standing) -> int:
+    return max(counts.delivered, standing.size) - counts.removals
+
+
 def _create(counts: Counts, past: Past, limits: Limits) -> Plan:
     if counts.desired < limits.min_audience_size:
         return Plan(
@@ -159,7 +197,7 @@ def _change(load_method: str, counts: Counts, standing: Standing, past: Past, li
         return _below_floor(counts.desired, limits)
     if unknown or (load_method == "overwrite" and counts.adds and counts.removals and enough):
         return _call(Do.REPLACE, counts.desired, limits)
-    left = max(counts.delivered, standing.size) - counts.removals
+    left = _left(counts, standing)
     if counts.removals and left >= limits.min_audience_size and not (counts.adds and past.last_action == "REMOVE"):
         return _call(Do.REMOVE, counts.removals, limits)
     return _call(Do.APPEND, counts.adds, limits) if counts.adds else _below_floor(left, limits)

@@ -9,6 +9,7 @@ import itertools
 import logging
 import random
 import time
+from contextlib import suppress
 from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +18,7 @@ import msgspec
 
 from target_tiktok_audiences.tiktok import models
 from target_tiktok_audiences.tiktok.codes import NO_UPDATE_NEEDED
-from target_tiktok_audiences.tiktok.errors import Refused, TikTokError
+from target_tiktok_audiences.tiktok.errors import NotFound, Refused, TikTokError
 from target_tiktok_audiences.tiktok.retry import RUN_PATIENCE_S, may_retry, patience_s, pause_s
 from target_tiktok_audiences.tiktok.transport import Transport
 
@@ -162,6 +163,12 @@ class TikTok:
         except Refused as refused:
             if refused.code != NO_UPDATE_NEEDED:
                 raise
+
+    def delete(self, advertiser_id: str, audience_id: str) -> None:
+        """Delete an audience, with all who are in it; one that is gone already is no error."""
+        body = {"advertiser_id": advertiser_id, "custom_audience_ids": [audience_id]}
+        with suppress(NotFound):
+            self._call("POST", f"{_AUDIENCE}/delete/", Any, json=body)
 
     def _call(self, method: str, path: str, answer: type[T], *, harmless: bool = True, **content: Any) -> T:
         return self._repeat(partial(self._transport.call, method, path, answer, **content), harmless=harmless)

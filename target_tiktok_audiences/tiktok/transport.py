@@ -56,7 +56,7 @@ class Call:
     @property
     def changes(self) -> bool:
         """Whether it was made to change an audience."""
-        return self.path.endswith(("/create/", "/update/"))
+        return self.path.endswith(("/create/", "/update/", "/delete/"))
 
 
 class Transport:

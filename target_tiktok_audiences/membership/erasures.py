@@ -1,0 +1,83 @@
+"""Who was erased, for all ledgers of a folder: one file for each contract, beside them.
+
+A ledger takes over what is new to it when it is opened. So one write is all that an erasure needs to hold for good:
+for the audiences whose ledgers are in use, damaged or lost, and for those that are still to come.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from target_tiktok_audiences.membership.machine import write_whole
+from target_tiktok_audiences.membership.problem import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+_BYTES = 32
+
+
+class ErasuresUnreadable(Problem):
+    """A file that says who was erased, and cannot be read: to go on without it could bring them back."""
+
+
+class Erasures:
+    """The files of one folder. In a dry run, and without a folder, they are not written."""
+
+    def __init__(self, folder: Path | None, *, save: bool) -> None:
+        self._folder = folder
+        self._save = save and folder is not None
+        self._unsaved: dict[str, dict[bytes, str]] = {}
+
+    def of(self, contract: str) -> dict[bytes, str]:
+        """Give the digests that were erased, each with the time. Raises `ErasuresUnreadable` and `OSError`."""
+        return {**self._read(contract), **self._unsaved.get(contract, {})}
+
+    def add(self, contract: str, digests: Iterable[bytes], now: datetime) -> None:
+        """Note digests, and keep the time of those that are noted already."""
+        since = now.isoformat(timespec="seconds")
+        if not self._save:
+            self._unsaved.setdefault(contract, {}).update(dict.fromkeys(digests, since))
+            return
+        with self._alone():
+            noted = {**dict.fromkeys(digests, since), **self._read(contract)}
+            lines = "".join(f"{digest.hex()} {at}\n" for digest, at in sorted(noted.items()))
+            write_whole(self._file(contract), lines.encode())
+
+    def _read(self, contract: str) -> dict[bytes, str]:
+        if self._folder is None:
+            return {}
+        file = self._file(contract)
+        try:
+            lines = [line.split() for line in file.read_text(encoding="ascii").splitlines()]
+            erased = {bytes.fromhex(digest): since for digest, since in lines}
+        except FileNotFoundError:
+            return {}
+        except ValueError:
+            erased = {b"": ""}
+        if any(len(digest) != _BYTES for digest in erased):
+            raise ErasuresUnreadable(
+                f"The list of those who were erased is damaged: {file}. Nothing is sent without it. Restore it from a"
+                " backup; or remove it, and erase those people again."
+            )
+        return erased
+
+    def _file(self, contract: str) -> Path:
+        assert self._folder is not None  # noqa: S101 - asked before
+        return self._folder / f"erased-{contract}.txt"
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let two erasures at a time write one after the other."""
+        assert self._folder is not None  # noqa: S101 - asked before
+        descriptor = os.open(self._folder / ".erased.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
