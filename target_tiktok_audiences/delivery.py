@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from target_tiktok_audiences.membership import Ledger, OpenLedger, Plan
+    from target_tiktok_audiences.progress import Progress
     from target_tiktok_audiences.tiktok import TikTok
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,9 @@ class UploadFile:
     md5: str
 
 
-def deliver(plan: Plan, audience_id: str | None, opened: OpenLedger, folder: Path, tiktok: TikTok) -> Delivery:
+def deliver(
+    plan: Plan, audience_id: str | None, opened: OpenLedger, folder: Path, tiktok: TikTok, progress: Progress
+) -> Delivery:
     """Write the files of a plan, upload them, note the intent, make the one call, note what came of it.
 
     Raises `TikTokError`; the ledger then holds what is sure: nothing was done, or it is not known.
@@ -60,10 +63,10 @@ def deliver(plan: Plan, audience_id: str | None, opened: OpenLedger, folder: Pat
     with TemporaryDirectory(dir=folder) as temporary:
         files = write_files(plan, opened.ledger, Path(temporary))
         try:
-            changed = _change(plan, audience_id, _upload(files, opened, tiktok), opened, tiktok)
+            changed = _change(plan, audience_id, _upload(files, opened, tiktok, progress), opened, tiktok)
         except FileLost as lost:
             log.warning("%s Uploading them again.", lost.summary)
-            changed = _change(plan, audience_id, _upload(files, opened, tiktok), opened, tiktok)
+            changed = _change(plan, audience_id, _upload(files, opened, tiktok, progress), opened, tiktok)
     return Delivery(changed, rows, len(files))
 
 
@@ -75,7 +78,7 @@ def delete(opened: OpenLedger, audience_id: str | None, tiktok: TikTok) -> None:
     opened.card.audience_id, opened.card.pinned = None, False
 
 
-def _upload(files: Sequence[UploadFile], opened: OpenLedger, tiktok: TikTok) -> list[str]:
+def _upload(files: Sequence[UploadFile], opened: OpenLedger, tiktok: TikTok, progress: Progress) -> list[str]:
     """Upload files, but for those that an interrupted run has uploaded; give TikTok's path of each."""
     card, ledger = opened.card, opened.ledger
     there = ledger.uploads(tiktok.now)
@@ -86,8 +89,10 @@ def _upload(files: Sequence[UploadFile], opened: OpenLedger, tiktok: TikTok) -> 
     for number, file in enumerate(files, 1):
         path = there.get(file.md5)
         if path is None:
-            log.info('Audience "%s": uploading file %d of %d', card.name, number, len(files))
-            path = tiktok.upload(card.advertiser_id, file.path, file.md5, CalculateType(card.contract))
+            size = file.path.stat().st_size
+            log.info('Audience "%s": uploading file %d of %d (%s bytes)', card.name, number, len(files), f"{size:,}")
+            sent = progress.upload(card.name, number, len(files))
+            path = tiktok.upload(card.advertiser_id, file.path, file.md5, CalculateType(card.contract), sent)
             ledger.uploaded(file.md5, path, tiktok.now)
         paths.append(path)
     return paths

@@ -18,6 +18,7 @@ from target_tiktok_audiences.membership import (
     Problem,
     load_database,
 )
+from target_tiktok_audiences.progress import Progress
 from target_tiktok_audiences.reconcile import AudienceRun, Surroundings, attempt, remove_erased
 from target_tiktok_audiences.report import AudienceReport
 from target_tiktok_audiences.signals import signals
@@ -139,7 +140,7 @@ def erase(
     for contract, digests in erasure.digests.items():
         ledgers.erasures.add(contract, digests, tiktok.now)
     limits = Limits(settings.min_audience_size, settings.max_reject_percent, settings.batch_size_rows)
-    around = Surroundings(tiktok, limits, temporary, erasure.dry_run)
+    around = Surroundings(tiktok, limits, temporary, erasure.dry_run, Progress())
     ours = {feed.advertiser_id for feed in settings.feeds}
     lines = []
     for card in _cards(settings, ledgers):

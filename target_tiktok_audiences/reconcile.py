@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from target_tiktok_audiences.membership import Counts, LedgerUnusable, OpenLedger, Part, Plan, Standing
+    from target_tiktok_audiences.progress import Progress
     from target_tiktok_audiences.report import AudienceReport
     from target_tiktok_audiences.resolve import Resolved
     from target_tiktok_audiences.tiktok import TikTok
@@ -80,6 +81,7 @@ class Surroundings:
     limits: Limits
     folder: Path
     dry_run: bool
+    progress: Progress
 
 
 def prove(audience: AudienceRun, *, lasts: bool) -> None:
@@ -100,6 +102,7 @@ def reconcile(audience: AudienceRun, around: Surroundings) -> None:
     """Bring one audience up to date. Raises `Problem`, `TikTokError` and `OSError`; the report says how far it came."""
     report, opened, tiktok = audience.report, audience.opened, around.tiktok
     tiktok.not_before = opened.ledger.latest()
+    around.progress.compare(opened.card.name)
     with _timed(report, "stage"):
         opened.ledger.stage(audience.parts)
     report.desired = opened.ledger.facts.desired
@@ -288,7 +291,7 @@ def _carry_out(plan: Plan, counts: Counts, audience: AudienceRun, found: Resolve
         report.outcome, report.removed = "ok", counts.delivered
         return
     try:
-        delivery = deliver(plan, found.audience_id, opened, around.folder, around.tiktok)
+        delivery = deliver(plan, found.audience_id, opened, around.folder, around.tiktok, around.progress)
     except NotEditable as refused:
         held = hold_for_processing(_past(audience, around.tiktok.now).held_for)
         report.plan, report.reason, report.message = held.do.value, held.reason, f"{refused} {held.message}"

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from target_tiktok_audiences.bars import begin_progress
 from target_tiktok_audiences.membership import (
     Binding,
     Books,
@@ -60,6 +61,7 @@ class Run:
         """The audiences as STATE gave them; `finish` brings them up to date."""
         self.report = RunReport(version, datetime.now(timezone.utc).isoformat(timespec="seconds"), settings.dry_run)
         self.rejects: RejectsFile | None = None
+        self.progress = begin_progress()
         self._started = time.monotonic()
         self._tiktok = tiktok
         self._audiences: dict[str, AudienceRun] = {}
@@ -116,6 +118,10 @@ class Run:
             self._skipped[stream, feed] = Books(stream)
             self.report.unmatched.append(self._skipped[stream, feed])
         return self._skipped[stream, feed]
+
+    def count_rejected(self) -> int:
+        """Count the records that were rejected so far."""
+        return sum(part.books.rejected.total() for part in self._parts.values())
 
     def begin(self, stream: str, bookmark: Mapping[str, Any]) -> None:
         """Note what STATE said of a stream before its first record: whether the tap sends its table, or goes on."""
@@ -195,7 +201,7 @@ class Run:
         limits = Limits(
             self.settings.min_audience_size, self.settings.max_reject_percent, self.settings.batch_size_rows
         )
-        around = Surroundings(self._tiktok, limits, self._folder.path, self.settings.dry_run)
+        around = Surroundings(self._tiktok, limits, self._folder.path, self.settings.dry_run, self.progress)
         for key, audience in self._audiences.items():
             self._bring_up_to_date(key, audience, around)
         self._finished = True
@@ -266,6 +272,7 @@ class Run:
 
         What fails on the way keeps nothing else from being done. Raises `RunFailed` for it if the run was good so far.
         """
+        self.progress.close()
         failures = [failure for let_go in self._held() if (failure := _failure_of(let_go))]
         failed = exit_code or failures
         held = any(audience.outcome == "held" for audience in self.report.audiences)

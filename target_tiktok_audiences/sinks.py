@@ -144,6 +144,7 @@ class StreamSink(RecordSink):
         for books in self._unmatched:
             books.read += count
             books.unmatched += count
+        self._run.progress.read(count, self._run.count_rejected)
 
     def _stage_each(
         self,

@@ -108,12 +108,20 @@ class TikTok:
         answer = self._call("GET", f"{_AUDIENCE}/get/", models.AudienceDetailsPage, params=params)
         return next((found for found in answer.items if found.audience_details.audience_id == audience_id), None)
 
-    def upload(self, advertiser_id: str, file: Path, signature: str, calculate_type: CalculateType) -> str:
+    def upload(
+        self,
+        advertiser_id: str,
+        file: Path,
+        signature: str,
+        calculate_type: CalculateType,
+        sent: Callable[[int, int], None] | None = None,
+    ) -> str:
         """Upload a file, streamed from disk; give the path under which a create or an update finds it.
 
-        `signature` is the MD5 of the file, in hex.
+        `signature` is the MD5 of the file, in hex; `sent` is told again and again how many bytes have gone, and of how
+        many.
         """
-        from requests_toolbelt import MultipartEncoder  # noqa: PLC0415 - for whoever uploads
+        from requests_toolbelt import MultipartEncoder, MultipartEncoderMonitor  # noqa: PLC0415 - for whoever uploads
 
         path = f"{_AUDIENCE}/file/upload/"
         fields = {
@@ -125,7 +133,8 @@ class TikTok:
         def send() -> models.UploadedFile:
             with file.open("rb") as lines:
                 body = MultipartEncoder({**fields, "file": (file.name, lines, "text/csv")})
-                return self._transport.call("POST", path, models.UploadedFile, multipart=body)
+                told = MultipartEncoderMonitor(body, lambda at: sent(at.bytes_read, at.len) if sent else None)
+                return self._transport.call("POST", path, models.UploadedFile, multipart=told)
 
         return self._repeat(send, harmless=True).file_path
 

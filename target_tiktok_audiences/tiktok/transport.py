@@ -26,7 +26,7 @@ from target_tiktok_audiences.tiktok.errors import NoAnswer, NotTikTok, OutOfHand
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from requests_toolbelt import MultipartEncoder
+    from requests_toolbelt import MultipartEncoderMonitor
 
 CONNECT_TIMEOUT_S = 30
 ANSWER_TIMEOUT_S = 120
@@ -85,7 +85,7 @@ class Transport:
         *,
         params: Mapping[str, Any] | None = None,
         json: Mapping[str, Any] | None = None,
-        multipart: MultipartEncoder | None = None,
+        multipart: MultipartEncoderMonitor | None = None,
     ) -> T:
         """Make one call and read the `data` of its answer as the given shape."""
         headers = {"Access-Token": self._token, "User-Agent": self._user_agent}
