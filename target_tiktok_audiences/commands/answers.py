@@ -18,6 +18,9 @@ from target_tiktok_audiences.tiktok import TikTokError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+WIDEST = 10_000
+"""Characters of a line, where no terminal says how many it has."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
@@ -54,7 +57,10 @@ def print_table(rows: Sequence[Mapping[str, Any]], headings: Mapping[str, str], 
     for row in rows:
         table.add_row(*(escape(_cell(row.get(key))) for key in headings))
     console = Console()
-    console.print(table, width=None if console.is_terminal else max(80, console.measure(table).maximum))
+    if not console.is_terminal:
+        wide = console.options.update(width=WIDEST)
+        console = Console(width=max(80, console.measure(table, options=wide).maximum))
+    console.print(table)
 
 
 def print_json(answer: Any) -> None:

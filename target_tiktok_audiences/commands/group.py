@@ -10,6 +10,7 @@ from target_tiktok_audiences.commands.contracts import contracts
 from target_tiktok_audiences.commands.emulator import emulator
 from target_tiktok_audiences.commands.erase import erase_command
 from target_tiktok_audiences.commands.forget import forget
+from target_tiktok_audiences.commands.history import history
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
 
@@ -22,7 +23,7 @@ def run_command() -> None:
         params=singer.params,
         callback=_run_target,
         invoke_without_command=True,
-        commands=[contracts, emulator, erase_command, forget],
+        commands=[contracts, emulator, erase_command, forget, history],
     )(prog_name=singer.name)
 
 

@@ -3,7 +3,7 @@
 from target_tiktok_audiences.membership.books import Books, BooksDoNotBalance, total
 from target_tiktok_audiences.membership.database_errors import LedgerError, describe
 from target_tiktok_audiences.membership.delivered import Counts
-from target_tiktok_audiences.membership.folder import Card, LedgerBusy, LedgerFolder, LedgerUnusable, OpenLedger
+from target_tiktok_audiences.membership.folder import Card, LedgerBusy, LedgerFolder, LedgerUnusable, OpenLedger, look
 from target_tiktok_audiences.membership.guard import check_binding, check_blast_radius, check_bookmark
 from target_tiktok_audiences.membership.ledger import Ledger, load_database
 from target_tiktok_audiences.membership.machine import write_whole
@@ -52,6 +52,7 @@ __all__ = [
     "describe",
     "hold_for_processing",
     "load_database",
+    "look",
     "make_plan",
     "plan_removals",
     "total",

@@ -11,6 +11,9 @@ import itertools
 import os
 import re
 import shutil
+import tempfile
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,8 +27,11 @@ from target_tiktok_audiences.membership.problem import Problem
 from target_tiktok_audiences.membership.schema import LedgerDamaged, LedgerTooNew
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
+
+
+_TRIES = 3
+"""How often a ledger is copied that changes meanwhile."""
 
 
 class LedgerBusy(Problem):
@@ -126,6 +132,22 @@ class LedgerFolder:
         return self._path / f"{card.advertiser_id}-{words}-{_fingerprint(card, card.audience_id)}.json"
 
 
+@contextmanager
+def look(path: Path, temporary: Path) -> Iterator[Ledger]:
+    """Open a copy of the ledger whose card lies at `path`, as it is now; no run is kept from it.
+
+    Raises `LedgerBusy` while it is being written, `LedgerUnusable` and `LedgerDamaged`.
+    """
+    database = path.with_suffix(".duckdb")
+    folder = Path(tempfile.mkdtemp(dir=temporary))
+    try:
+        _copy_at_rest(database, folder)
+        with closing(_connect(folder / database.name, database, temporary / "spill")) as ledger:
+            yield ledger
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 class OpenLedger:
     """A ledger with its card, locked until it is closed.
 
@@ -188,15 +210,7 @@ class OpenLedger:
         """Open the database. Raises `LedgerDamaged`, and `LedgerUnusable` for what is no fault of the file."""
         if self._database and not self._database.exists() and _log_of(self._database).exists():
             raise LedgerDamaged("the database is missing, and its write-ahead log is there")
-        try:
-            return Ledger(self._database, self._temporary / "spill")
-        except LedgerTooNew as problem:
-            why = str(problem)
-        except LedgerError as error:
-            if is_damage(error):
-                raise LedgerDamaged(str(error).splitlines()[0]) from None
-            why = describe(error)
-        raise LedgerUnusable(f"Its ledger {self._database} stays as it is, and nothing is sent without it: {why}")
+        return _connect(self._database, self._database, self._temporary / "spill")
 
     def owe(self, streams: tuple[str, ...]) -> None:
         """Note on the card, now, that something may wait: a later run delivers it even if this one is killed."""
@@ -246,6 +260,19 @@ class Locks:
         self._held.clear()
 
 
+def _connect(database: Path | None, named: Path | None, spill: Path) -> Ledger:
+    """Open a database, and name it as `named`. Raises `LedgerDamaged`, and `LedgerUnusable` for any other reason."""
+    try:
+        return Ledger(database, spill)
+    except LedgerTooNew as problem:
+        why = str(problem)
+    except LedgerError as error:
+        if is_damage(error):
+            raise LedgerDamaged(str(error).splitlines()[0]) from None
+        why = describe(error)
+    raise LedgerUnusable(f"Its ledger {named} stays as it is, and nothing is sent without it: {why}")
+
+
 def _prepare(folder: Path) -> None:
     """Make the folder of all ledgers, and see now whether it can be written. Raises `LedgerUnusable`."""
     try:
@@ -276,6 +303,23 @@ def _fingerprint(card: Card, audience_id: str | None) -> str:
     what = ["id", audience_id] if audience_id else ["name", card.name]
     identity = "\0".join([card.api_host, card.advertiser_id, card.contract, *what])
     return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def _copy_at_rest(database: Path, folder: Path) -> None:
+    """Copy a ledger that a run may have: what is copied while nobody writes is what a kill would leave."""
+    for _ in range(_TRIES):
+        before = _stamps(database)
+        for file in folder.iterdir():
+            file.unlink()
+        _copy(database, folder)
+        if _stamps(database) == before:
+            return
+    raise LedgerBusy("A run is writing its ledger just now. Look again when that has ended.")
+
+
+def _stamps(database: Path) -> list[tuple[int, int, int]]:
+    found = [file.stat() for file in (database, _log_of(database)) if file.exists()]
+    return [(stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in found]
 
 
 def _copy(database: Path, folder: Path) -> Path:

@@ -344,6 +344,11 @@ class Ledger:
             encoded = msgspec.json.encode(report).decode()
             self._database.execute("INSERT INTO journal VALUES (?, ?)", [now.isoformat(), encoded])
 
+    def runs(self) -> list[tuple[datetime, dict[str, Any]]]:
+        """Give the journal, the oldest run first: when each ended, and its report."""
+        rows = self._database.execute("SELECT ended_at, report FROM journal ORDER BY rowid").fetchall()
+        return [(datetime.fromisoformat(at), msgspec.json.decode(report)) for at, report in rows]
+
     # Inside
 
     @contextmanager

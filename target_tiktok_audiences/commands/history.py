@@ -1,0 +1,153 @@
+"""`history`: what became of audiences, run after run."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from dataclasses import asdict
+from datetime import datetime, timezone
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from target_tiktok_audiences.commands.answers import clear_errors, fail, json_option, print_json, print_table
+from target_tiktok_audiences.commands.configuration import config_option
+from target_tiktok_audiences.history import headline, read_histories, why_smaller
+from target_tiktok_audiences.membership import LedgerFolder, PrivateFolder, load_database, write_whole
+from target_tiktok_audiences.signals import signals
+from target_tiktok_audiences.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from target_tiktok_audiences.history import History
+    from target_tiktok_audiences.settings import Settings
+
+OVERVIEW = {
+    "audience": "Audience",
+    "last": "Last run (UTC)",
+    "outcome": "Outcome",
+    "given": "Given",
+    "course": "Course",
+    "size": "TikTok's size",
+    "size_course": "Course",
+}
+STEPS = {"step": "Step", "count": "Count", "bar": "", "words": "What it means"}
+RUNS = {
+    "at": "Run (UTC)",
+    "outcome": "Outcome",
+    "read": "Read",
+    "rejected": "Rejected",
+    "desired": "Wanted",
+    "delivered": "Given",
+    "added": "Added",
+    "removed": "Removed",
+    "waiting": "Waiting",
+    "size": "TikTok's size",
+}
+BLOCKS = "▁▂▃▄▅▆▇█"
+SPARKS, BAR = 12, 16
+"""Characters of a course, and of a bar."""
+
+
+@click.command()
+@click.argument("audience", required=False)
+@click.option(
+    "--runs", "count", default=10, show_default=True, type=click.IntRange(0), help="Runs to list; all in JSON."
+)
+@click.option(
+    "--html", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with plots, to send."
+)
+@json_option
+@config_option
+def history(audience: str | None, count: int, file: Path | None, settings: Settings, *, as_json: bool) -> None:
+    """Show what became of AUDIENCE (its name or id) run after run, or of all that the ledgers know.
+
+    For each: who should be in it, who was given to TikTok, what was rejected and why, and why the audience is smaller
+    than the table. It reads copies of the ledgers: a run is not disturbed, and TikTok is not asked.
+    """
+    if file and find_spec("matplotlib") is None:
+        raise click.ClickException("The plots are an extra: pip install 'target-tiktok-audiences[history]'")
+    with clear_errors(), closing(PrivateFolder()) as folder, signals.interrupting():
+        with signals.held():
+            load_database()
+        ledgers = LedgerFolder(settings.ledger_path, folder.path, dry_run=True)
+        found = list(read_histories(ledgers, settings.api_host, audience, folder.path))
+        if not found:
+            fail(f"no ledger in {settings.ledger_path or 'memory'} is of {audience or 'any audience'}.")
+        if file:
+            from target_tiktok_audiences.history.page import write_page  # noqa: PLC0415 - it needs the extra
+
+            now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+            write_whole(file, write_page(found, now).encode(errors="replace"))
+        if as_json:
+            print_json({"audiences": [_answer(each) for each in found]})
+        else:
+            _print(found, count)
+    if all(each.problem for each in found):
+        sys.exit(1)
+
+
+def _answer(found: History) -> dict[str, Any]:
+    steps = [{**asdict(step), "meaning": step.words} for step in why_smaller(found)]
+    return {**asdict(found), "size": found.size, "why_smaller": steps}
+
+
+def _print(found: Sequence[History], count: int) -> None:
+    print_table([_overview(each) for each in found], OVERVIEW)
+    for each in found:
+        click.echo(one_line(f'Audience "{each.audience}" ({each.audience_id or "not created"}): {headline(each)}'))
+    if len(found) == 1 and found[0].runs:
+        _print_one(found[0], count)
+
+
+def _print_one(found: History, count: int) -> None:
+    """Print what there is room for where it is about one audience: its way from the table, and its runs."""
+    steps = why_smaller(found)
+    largest = max((step.count for step in steps), default=0) or 1
+    rows = [
+        {
+            "step": step.label,
+            "count": step.count if step.kind != "less" else -step.count,
+            "bar": "█" * round(step.count * BAR / largest) or "▏",
+            "words": step.words,
+        }
+        for step in steps
+    ]
+    if rows:
+        print_table(rows, STEPS, title="Why is it smaller than the table?")
+    if count:
+        runs = [_run(run) for run in found.runs[-count:]]
+        print_table(runs, RUNS, title=f"The last {len(runs):,} of {len(found.runs):,} runs")
+
+
+def _overview(found: History) -> dict[str, Any]:
+    last = found.runs[-1] if found.runs else None
+    return {
+        "audience": found.audience,
+        "last": last.at[:16].replace("T", " ") if last else "never",
+        "outcome": last.outcome if last else found.problem,
+        "given": last.delivered if last else None,
+        "course": _course([run.delivered for run in found.runs]),
+        "size": found.size,
+        "size_course": _course([run.size for run in found.runs if run.size is not None]),
+    }
+
+
+def _course(counts: Sequence[int | None]) -> str:
+    """Draw the last figures as a line of small bars, from the lowest of them to the highest."""
+    known = [count for count in counts if count is not None][-SPARKS:]
+    least, most = min(known, default=0), max(known, default=0)
+    return "".join(BLOCKS[(count - least) * (len(BLOCKS) - 1) // max(most - least, 1)] for count in known)
+
+
+def _run(run: Any) -> dict[str, Any]:
+    return {
+        **asdict(run),
+        "at": run.at[:16].replace("T", " "),
+        "outcome": f"{run.outcome} {run.plan or ''}".strip(),
+        "read": run.books["read"],
+        "rejected": "".join([f"{sum(run.rejected.values()):,}", *(f" {why} {n:,}" for why, n in run.rejected.items())]),
+    }
