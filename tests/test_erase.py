@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import stat
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 from click.testing import CliRunner, Result
@@ -14,8 +16,10 @@ from conftest import MARKER
 from emulator_client import ADVERTISER
 from singer import digests, email, people, record, schema, stream_of
 
+from docs import ROOT
 from target_tiktok_audiences.commands.erase import erase_command
-from target_tiktok_audiences.membership import LedgerFolder
+from target_tiktok_audiences.erasing import MEANINGS
+from target_tiktok_audiences.membership import Ledger, LedgerFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -291,3 +295,34 @@ def test_a_damaged_list_stops_every_run(filled: Target, tiktok: Client) -> None:
     outcome = filled.run(stream_of(1, 1100))
     assert (outcome.exit_code, "is damaged" in outcome.last_line) == (1, True)
     assert members(tiktok) == without(1, 1100)
+
+
+@pytest.mark.parametrize("step", ["may_hold", "call_rows", "intend", "accepted"])
+def test_a_signal_ends_it_and_the_next_run_goes_on(filled: Target, tiktok: Client, step: str) -> None:
+    taken = getattr(Ledger, step)
+
+    def take(ledger: Ledger, *arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return taken(ledger, *arguments)
+
+    with mock.patch.object(Ledger, step, take):
+        assert run_erase(filled).exit_code == 128 + signal.SIGTERM
+    tiktok.advance(49)
+    outcome = filled.run([])
+    assert outcome.exit_code == 0, outcome.log
+    assert members(tiktok) == without(1, 1100)
+
+
+def test_what_the_guard_would_stop_is_erased(filled: Target, tiktok: Client) -> None:
+    many = "\n".join(email(number) for number in range(1, 101))
+    config = {"max_removal_percent": 0}
+    assert erased(filled, given=many, config=config)[0]["outcome"] == "removed"
+    assert members(tiktok) == digests(101, 1100)
+    tiktok.advance(49)
+    assert filled.run(stream_of(1, 1100), **config).exit_code == 0
+
+
+def test_every_outcome_is_explained() -> None:
+    page = (ROOT / "docs/erase.md").read_text()
+    for name, meaning in MEANINGS.items():
+        assert f"| `{name}` | {meaning} |" in page

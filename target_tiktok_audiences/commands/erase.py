@@ -27,15 +27,7 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.settings import Settings
 
 PROGRAM = f"{TargetTikTokAudiences.name}/{__version__}"
-HEADINGS = {
-    "audience": "Audience",
-    "audience_id": "Id",
-    "advertiser_id": "Advertiser",
-    "contract": "Contract",
-    "outcome": "Outcome",
-    "what": "What that means",
-    "request_ids": "Request of TikTok's",
-}
+HEADINGS = {"audience": "Audience", "outcome": "Outcome", "what": "What that means"}
 
 
 @click.command("erase")
@@ -126,12 +118,21 @@ def _values(identifier: str | None) -> list[str]:
 
 
 def _print(answer: dict[str, Any]) -> None:
-    rows = [
-        {**line, "outcome": line["outcome"].replace("_", " "), "what": f"{line['meaning']} {line['message']}".rstrip()}
-        for line in answer["audiences"]
-    ]
-    erasure = answer["erasure"]
-    what = "Dry run of an erasure" if erasure["dry_run"] else "Erasure"
-    print_table(rows, HEADINGS, title=f"{what}: {erasure['identifiers']:,} identifiers, {erasure['at']}")
+    erasure, what = answer["erasure"], "Erasure"
+    if erasure["dry_run"]:
+        what = "Dry run of an erasure"
+    count = erasure["identifiers"]
+    title = f"{what}: {count:,} identifier{'' if count == 1 else 's'}, {erasure['at']}"
+    print_table([_row(line) for line in answer["audiences"]], HEADINGS, title=title)
     for line in answer["still_to_do"]:
         click.echo(line)
+
+
+def _row(line: dict[str, Any]) -> dict[str, str]:
+    which = f"{line['audience_id'] or 'not created'}, advertiser {line['advertiser_id']}, {line['contract']}"
+    requests = f"(TikTok's request {', '.join(line['request_ids'])})" if line["request_ids"] else ""
+    return {
+        "audience": f"{line['audience']} ({which})",
+        "outcome": line["outcome"].replace("_", " "),
+        "what": " ".join(filter(None, [line["meaning"], line["message"], requests])),
+    }

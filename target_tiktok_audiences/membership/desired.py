@@ -170,8 +170,10 @@ def wanted(database: Database) -> str:
         database,
         "SELECT (SELECT count(*) FROM part), (SELECT max(key) FROM desired), (SELECT count(*) FROM tombstone)",
     )
-    each_once = parts <= 1 and not keys and not erased
-    return "desired" if each_once else "(SELECT DISTINCT digest FROM desired ANTI JOIN tombstone USING (digest))"
+    each_once = parts <= 1 and not keys
+    if each_once and not erased:
+        return "desired"
+    return f"(SELECT {'' if each_once else 'DISTINCT'} digest FROM desired ANTI JOIN tombstone USING (digest))"
 
 
 def find_new_erasures(database: Database, erased: Mapping[bytes, str]) -> int:
