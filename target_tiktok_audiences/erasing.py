@@ -12,10 +12,11 @@ from target_tiktok_audiences.membership import (
     NEEDS_DELETION,
     Do,
     LedgerBusy,
+    LedgerError,
     LedgerFolder,
-    LedgerUnusable,
     Limits,
     Problem,
+    describe,
     load_database,
 )
 from target_tiktok_audiences.progress import Progress
@@ -163,15 +164,13 @@ def _erase_from(card: Card, erasure: Erasure, ledgers: LedgerFolder, around: Sur
     with signals.held():
         load_database()
     try:
-        opened = ledgers.open(card)
+        with closing(ledgers.open(card)) as opened:
+            _take_out(opened, line, erasure, around)
     except LedgerBusy:
         line.outcome, line.message = "waits", "A run has it now: the one after that takes them out."
-        return line
-    except LedgerUnusable as unusable:
-        line.message = str(unusable)
-        return line
-    with closing(opened):
-        _take_out(opened, line, erasure, around)
+    except (LedgerError, OSError, Problem) as error:
+        line.outcome, line.message = "failed", describe(error)
+    signals.check()  # an error may be all that the ledger's database has made of a signal
     return line
 
 

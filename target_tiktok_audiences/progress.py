@@ -11,21 +11,27 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_LOOK_EVERY = 100
+"""Records between two looks at the clock, where they come one by one."""
+
 
 class Progress:
-    """Tells by log lines, each some time after the one before. To ask for the time is all that it costs otherwise."""
+    """Tells by log lines, each some time after the one before. It asks for the time now and then, and costs no more."""
 
     every_s = 30.0
     first_after_s = 30.0
 
     def __init__(self) -> None:
-        self._records = 0
+        self._records = self._look_at = 0
         self._told = False
         self._due = time.monotonic() + self.first_after_s
 
     def read(self, count: int, rejected: Callable[[], int]) -> None:
         """Take note of records that were read; `rejected` counts those that were rejected so far."""
         self._records += count
+        if self._records < self._look_at:
+            return
+        self._look_at = self._records + _LOOK_EVERY
         if self._is_due():
             self._show(f"Read {self._records:,} records, {rejected():,} rejected")
 

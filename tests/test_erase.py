@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from conftest import Target
     from emulator_client import Client
+
+    from target_tiktok_audiences.membership import Card, OpenLedger
 
 ERASED = 7
 METHODS = ("append-only", "upsert", "overwrite")
@@ -326,3 +329,22 @@ def test_every_outcome_is_explained() -> None:
     page = (ROOT / "docs/erase.md").read_text()
     for name, meaning in MEANINGS.items():
         assert f"| `{name}` | {meaning} |" in page
+
+
+def test_a_ledger_that_cannot_be_used_does_not_stop_the_others(target: Target, tiktok: Client) -> None:
+    target.config["audiences"] = [{"audience_name": "customers"}, {"audience_name": "others"}]
+    target.run(stream_of(1, 1100))
+    tiktok.advance(49)
+    opened = LedgerFolder.open
+
+    def refuse(ledgers: LedgerFolder, card: Card) -> OpenLedger:
+        if card.name == "customers":
+            raise OSError(errno.ENOSPC, "No space left on device", "ledger")
+        return opened(ledgers, card)
+
+    with mock.patch.object(LedgerFolder, "open", refuse):
+        lines = erased(target, exit_code=1)
+    assert [(line["audience"], line["outcome"]) for line in lines] == [("customers", "failed"), ("others", "removed")]
+    assert "Make room there" in lines[0]["message"]
+    assert erased(target)[0]["outcome"] == "removed"
+    assert members(tiktok) == members(tiktok, "others") == without(1, 1100)
