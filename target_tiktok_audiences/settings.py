@@ -214,6 +214,19 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         " `emulator-`.",
     ),
     th.Property(
+        "app_id",
+        _ID,
+        title="App ID",
+        description="The app at TikTok for Business that asks for access; only `connect` needs it.",
+    ),
+    th.Property(
+        "app_secret",
+        th.StringType(),
+        secret=True,
+        title="App secret",
+        description="The secret of that app; only `connect` needs it.",
+    ),
+    th.Property(
         "validate_records",
         th.BooleanType(),
         default=False,
@@ -278,7 +291,8 @@ class Settings:
         """
         config = {**_DEFAULTS, **_given(config)}
         entries = config.get("audiences")
-        feeds, errors = [], [*token_errors(config["access_token"]), *url_errors(config), *path_errors(config)]
+        feeds, errors = [], [*token_errors(config["access_token"]), *path_errors(config)]
+        errors += url_errors(config["api_url"], config["access_token"])
         for number, entry in enumerate(entries or [{}]):
             merged = {**config, "stream": "*", **_given(entry)}
             where = f"audiences[{number}]: " if entries else ""
@@ -304,6 +318,27 @@ class Settings:
             report_path=_path(config.get("report_path")),
             dry_run=config["dry_run"],
         )
+
+
+@dataclass(frozen=True)
+class AppSettings:
+    """The part of the configuration with which an app asks for access, checked."""
+
+    app_id: str
+    app_secret: str = field(repr=False)
+    api_url: str
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> AppSettings:
+        """Make them from a configuration that fits `SCHEMA`, as `Settings.from_config` does; nothing else is needed."""
+        config = {**_DEFAULTS, **_given(config)}
+        app_id, secret, api_url = id_text(config.get("app_id")), config.get("app_secret") or "", config["api_url"]
+        errors = [] if app_id else ["`app_id` is missing: the app at TikTok for Business that asks for access"]
+        errors += token_errors(secret, "app_secret") if secret else ["`app_secret` is missing: the secret of that app"]
+        errors += url_errors(api_url, secret)
+        if errors:
+            raise ConfigValidationError(CONFIG_WRONG, errors=errors)
+        return cls(app_id or "", secret, api_url)
 
 
 def _feed(merged: Mapping[str, Any]) -> Feed:

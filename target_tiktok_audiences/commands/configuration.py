@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,31 +11,50 @@ from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.plugin_base import JSONSchemaValidator
 
 from target_tiktok_audiences import config_errors
-from target_tiktok_audiences.settings import Settings
+from target_tiktok_audiences.settings import AppSettings, Settings
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _VARIABLES = "TARGET_TIKTOK_AUDIENCES_"
 
 
 def config_option(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the option `--config`; it receives `settings`."""
+    return _option(command, "settings", Settings.from_config, TargetTikTokAudiences.config_jsonschema["required"])
+
+
+def app_config_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that comes before there is a token the option `--config`; it receives `app`."""
+    return _option(command, "app", AppSettings.from_config, [])
+
+
+def _option(
+    command: Callable[..., None], name: str, make: Callable[[Mapping[str, Any]], Any], required: list[str]
+) -> Callable[..., None]:
     return click.option(
         "--config",
-        "settings",
+        name,
         multiple=True,
         required=True,
-        callback=_read,
+        callback=partial(_read, make=make, required=required),
         help="Configuration file, or ENV for environment variables; may be repeated.",
     )(command)
 
 
-def _read(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> Settings:
+def _read(
+    ctx: click.Context,
+    param: click.Parameter,
+    value: tuple[str, ...],
+    *,
+    make: Callable[[Mapping[str, Any]], Any],
+    required: list[str],
+) -> Any:
     found = TargetTikTokAudiences.cb_config(ctx, param, value)  # type: ignore[arg-type]
     schema: dict[str, Any] = TargetTikTokAudiences.config_jsonschema
     TargetTikTokAudiences.append_builtin_config(schema)
+    schema = {**schema, "required": required}
     config = dict(found.config)
     errors = []
     if found.parse_env:
@@ -43,7 +63,7 @@ def _read(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
     errors += config_errors.schema_errors(JSONSchemaValidator(schema), config)
     try:
         if not errors:
-            return Settings.from_config(config)
+            return make(config)
     except ConfigValidationError as wrong:
         errors = wrong.errors
     raise click.BadParameter("; ".join(errors), ctx, param)

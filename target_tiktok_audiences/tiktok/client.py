@@ -44,7 +44,8 @@ class TikTok:
     """The calls, each one line of TikTok's reference.
 
     Methods raise `TikTokError`. What may be repeated is, in pauses made by `sleep`; a create or an update whose
-    answer was lost never is. `user_agent` lets TikTok's support find our calls.
+    answer was lost never is. `user_agent` lets TikTok's support find our calls. Without a token only what needs none
+    can be called. What is sent besides the token and is secret, too, stands in `secrets`: no answer will show it.
     """
 
     def __init__(
@@ -55,8 +56,9 @@ class TikTok:
         user_agent: str = "target-tiktok-audiences",
         session: requests.Session | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        secrets: Sequence[str] = (),
     ) -> None:
-        self._transport = Transport(access_token, api_url, user_agent, session)
+        self._transport = Transport(access_token, api_url, user_agent, session, secrets)
         self._sleep = sleep
         self._paused_s = 0.0
         self.not_before: datetime | None = None
@@ -83,12 +85,12 @@ class TikTok:
 
     def user(self) -> None:
         """Ask for the token's user: the cheapest proof that a token is good."""
-        self._call("GET", "user/info/", dict)
+        self.call("GET", "user/info/", dict)
 
     def advertisers(self, advertiser_ids: Sequence[str]) -> list[models.Advertiser]:
         """Look up ad accounts; one that the token may not see is an error or is left out."""
         params = {"advertiser_ids": _json(advertiser_ids)}
-        return self._call("GET", "advertiser/info/", models.AdvertiserPage, params=params).items
+        return self.call("GET", "advertiser/info/", models.AdvertiserPage, params=params).items
 
     def audiences(self, advertiser_id: str, audience_ids: Sequence[str] = ()) -> Iterator[models.Audience]:
         """List audiences that the advertiser owns or shares, of any type, page by page; at most 100 ids."""
@@ -96,7 +98,7 @@ class TikTok:
         if audience_ids:
             params["custom_audience_ids"] = _json(audience_ids)
         for page in itertools.count(1):
-            answer = self._call("GET", f"{_AUDIENCE}/list/", models.AudiencePage, params={**params, "page": page})
+            answer = self.call("GET", f"{_AUDIENCE}/list/", models.AudiencePage, params={**params, "page": page})
             yield from answer.items
             if page >= answer.page_info.total_page or not answer.items:
                 return
@@ -104,7 +106,7 @@ class TikTok:
     def audience(self, advertiser_id: str, audience_id: str) -> models.AudienceWithHistory | None:
         """Get one audience with what TikTok says of its last changes; None where there is none of that id."""
         params = {"advertiser_id": advertiser_id, "custom_audience_ids": _json([audience_id])}
-        answer = self._call("GET", f"{_AUDIENCE}/get/", models.AudienceDetailsPage, params=params)
+        answer = self.call("GET", f"{_AUDIENCE}/get/", models.AudienceDetailsPage, params=params)
         return next((found for found in answer.items if found.audience_details.audience_id == audience_id), None)
 
     def upload(self, advertiser_id: str, file: Path, signature: str, calculate_type: CalculateType) -> str:
@@ -145,7 +147,7 @@ class TikTok:
         }
         if retention_in_days is not None:
             body["retention_in_days"] = retention_in_days
-        return self._call(
+        return self.call(
             "POST", f"{_AUDIENCE}/create/", models.CreatedAudience, json=body, harmless=False
         ).custom_audience_id
 
@@ -158,12 +160,13 @@ class TikTok:
             "action": action.value,
         }
         try:
-            self._call("POST", f"{_AUDIENCE}/update/", Any, json=body, harmless=False)
+            self.call("POST", f"{_AUDIENCE}/update/", Any, json=body, harmless=False)
         except Refused as refused:
             if refused.code != NO_UPDATE_NEEDED:
                 raise
 
-    def _call(self, method: str, path: str, answer: type[T], *, harmless: bool = True, **content: Any) -> T:
+    def call(self, method: str, path: str, answer: type[T], *, harmless: bool = True, **content: Any) -> T:
+        """Make any call; one that is not `harmless` is repeated only where TikTok surely did nothing."""
         return self._repeat(partial(self._transport.call, method, path, answer, **content), harmless=harmless)
 
     def _repeat(self, call: Callable[[], T], *, harmless: bool) -> T:

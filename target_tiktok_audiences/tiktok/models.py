@@ -104,6 +104,7 @@ class Advertiser(msgspec.Struct, frozen=True):
     name: str | None = None
     status: str | None = None
     timezone: str | None = None
+    country: str | None = None
 
 
 class PageInfo(msgspec.Struct, frozen=True):
@@ -151,6 +152,19 @@ class AdvertiserPage(msgspec.Struct, frozen=True):
     """`data` of `advertiser/info/`."""
 
     items: list[Advertiser] = msgspec.field(name="list")
+
+
+class GrantedAdvertiser(msgspec.Struct, frozen=True):
+    """One item of `oauth2/advertiser/get/`."""
+
+    advertiser_id: str
+    advertiser_name: str | None = None
+
+
+class GrantedAdvertisers(msgspec.Struct, frozen=True):
+    """`data` of `oauth2/advertiser/get/`: every ad account that a token may act for."""
+
+    items: list[GrantedAdvertiser] = msgspec.field(name="list")
 
 
 class UploadedFile(msgspec.Struct, frozen=True):

@@ -62,8 +62,16 @@ class Call:
 class Transport:
     """The way to TikTok: a token, a host, and what was answered so far."""
 
-    def __init__(self, access_token: str, api_url: str, user_agent: str, session: requests.Session | None) -> None:
+    def __init__(
+        self,
+        access_token: str,
+        api_url: str,
+        user_agent: str,
+        session: requests.Session | None,
+        secrets: Sequence[str] = (),
+    ) -> None:
         self._token = access_token
+        self._secrets = [secret.encode() for secret in (access_token, *secrets) if secret]
         self._url = api_url.rstrip("/")
         self._user_agent = user_agent
         self._session = session or requests.Session()
@@ -88,7 +96,9 @@ class Transport:
         multipart: MultipartEncoder | None = None,
     ) -> T:
         """Make one call and read the `data` of its answer as the given shape."""
-        headers = {"Access-Token": self._token, "User-Agent": self._user_agent}
+        headers = {"User-Agent": self._user_agent}
+        if self._token:
+            headers["Access-Token"] = self._token
         if multipart:
             headers["Content-Type"] = multipart.content_type
         with _no_foreign_errors(path):
@@ -111,7 +121,8 @@ class Transport:
     def _read(self, path: str, status: int, content: bytes, answer: type[T]) -> T:
         """Unwrap an answer. The code in the body counts before the HTTP status, as TikTok says."""
         try:
-            content = content.replace(self._token.encode(), b"***")  # nothing that TikTok says may quote it
+            for secret in self._secrets:
+                content = content.replace(secret, b"***")  # nothing that TikTok says may quote it
             envelope = msgspec.json.decode(content, type=Envelope)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise _http_error(path, status) from None
