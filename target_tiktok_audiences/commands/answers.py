@@ -38,10 +38,13 @@ def fail(message: str) -> None:
     sys.exit(1)
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], headings: Mapping[str, str], *, title: str | None = None) -> None:
+def print_table(
+    rows: Sequence[Mapping[str, Any]], headings: Mapping[str, str], *, title: str | None = None, err: bool = False
+) -> None:
     """Draw one line for each row, with the columns that `headings` names: heading by key of the row.
 
-    On a terminal it is as wide as that; elsewhere as wide as it needs to be, so that nothing is cut.
+    On a terminal it is as wide as that; elsewhere as wide as it needs to be, so that nothing is cut. `err` draws it on
+    standard error, where standard output is for something else.
     """
     from rich.console import Console  # noqa: PLC0415 - rich takes long to load
     from rich.markup import escape  # noqa: PLC0415
@@ -53,7 +56,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], headings: Mapping[str, str], 
         table.add_column(heading, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(_cell(row.get(key))) for key in headings))
-    console = Console()
+    console = Console(stderr=err)
     console.print(table, width=None if console.is_terminal else max(80, console.measure(table).maximum))
 
 

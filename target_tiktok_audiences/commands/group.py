@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from target_tiktok_audiences.commands.connect import connect
 from target_tiktok_audiences.commands.contracts import contracts
 from target_tiktok_audiences.commands.emulator import emulator
 from target_tiktok_audiences.commands.forget import forget
@@ -21,7 +22,7 @@ def run_command() -> None:
         params=singer.params,
         callback=_run_target,
         invoke_without_command=True,
-        commands=[contracts, emulator, forget],
+        commands=[connect, contracts, emulator, forget],
     )(prog_name=singer.name)
 
 

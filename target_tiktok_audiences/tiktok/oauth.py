@@ -16,12 +16,21 @@ from target_tiktok_audiences.tiktok.errors import AccessDenied
 from target_tiktok_audiences.tiktok.models import Advertiser, GrantedAdvertisers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from target_tiktok_audiences.tiktok.client import TikTok
     from target_tiktok_audiences.tiktok.errors import TikTokError
 
 AUDIENCE_MANAGEMENT = 3
 """The permission that holds those below."""
-NEEDED_SCOPES = {30: "read custom audiences", 31: "create and update custom audiences"}
+NEEDED_SCOPES = (30, 31)
+
+_SCOPES = {
+    AUDIENCE_MANAGEMENT: "Audience Management",
+    30: "read custom audiences",
+    31: "create and update custom audiences",
+    32: "share custom audiences",
+}
 
 _IDS_OF_A_CALL = 100
 _BAD_CODE = {40101, 40110}
@@ -112,6 +121,16 @@ def granted_advertisers(tiktok: TikTok, app_id: str, app_secret: str) -> list[Ad
     except AccessDenied:
         pass
     return sorted(found.values(), key=_place)
+
+
+def scopes_in_words(scopes: Sequence[int]) -> str:
+    """Name permissions, with TikTok's numbers."""
+    return ", ".join(f"{_SCOPES[scope]} ({scope})" if scope in _SCOPES else str(scope) for scope in scopes) or "nothing"
+
+
+def country_of(advertiser: Advertiser) -> str:
+    """Give the code of an ad account's country."""
+    return advertiser.country or "country unknown"
 
 
 def can_deliver(advertiser: Advertiser) -> bool:
