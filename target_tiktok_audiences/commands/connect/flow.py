@@ -127,16 +127,14 @@ class Keeper:
         if not terminal.can_ask():
             raise Problem("Where shall the token go? Add --save env, --save env:PATH, --save meltano or --print.")
         say("Where shall the token go?")
-        places = ["env", *(["meltano"] if in_meltano_project() else [])]
-        for number, place in enumerate(places, 1):
-            say(f"  {number}  into {EnvFile.meant_by(place).path}")
-        say(f"  {len(places) + 1}  nowhere: print it once")
-        while True:
-            answer = terminal.ask("Number [1]:", deadline) or "1"
-            if answer == str(len(places) + 1):
-                return cls(None, show_token=True)
-            if answer.isdecimal() and 1 <= int(answer) <= len(places):
-                return cls(EnvFile.meant_by(places[int(answer) - 1]), show_token=False)
+        kinds = ["env", "meltano"] if in_meltano_project() else ["env"]
+        files = list(dict.fromkeys(map(EnvFile.meant_by, kinds)))
+        places = {str(number): file for number, file in enumerate([*files, None], 1)}
+        for number, file in places.items():
+            say(f"{number}: {file.path if file else 'nowhere, print it once'}")
+        while (answer := terminal.ask("Number [1]:", deadline) or "1") not in places:
+            pass
+        return cls(places[answer], show_token=places[answer] is None)
 
     def keep(self, token: str, advertiser_id: str) -> str:
         """Keep it, and tell where; from here on no signal interrupts, for it would be half done."""
