@@ -133,8 +133,9 @@ def test_the_whole_way(config: str, tiktok: Client, tmp_path: Path) -> None:
     token = kept.split(TOKEN_LINE)[1].split()[0]
     tiktok.headers = {"Access-Token": token}
     assert tiktok.get("/user/info/")["code"] == 0
-    assert f'Connected: "Zoo", advertiser {OTHER_ADVERTISER}, not active: under review.' in running.last_line
-    assert "read custom audiences (30)" in running.stderr
+    assert f'Connected: "Zoo", advertiser {OTHER_ADVERTISER}, not active: under review.' in running.stderr
+    assert running.last_line.endswith(f"stored in {other}, which only you can read.")
+    assert "TikTok has granted: Audience Management (3).\n" in running.stderr
     everything = running.stdout + running.stderr + browser.answer.text + secrets_in(tmp_path) + "".join(running.seen)
     assert running.seen
     for secret in (token, SECRET, code_in(redirect)):
@@ -506,8 +507,9 @@ def test_two_thousand_in_the_terminal(config: str, tiktok: Client, tmp_path: Pat
     with terminal(tmp_path, config, "--no-browser", "--print") as user:
         user.type(approve(user.url()))
         user.expect("... and 1,980 more of 2,000")
+        user.expect("search for:")
         user.type("branch 1234")
-        user.expect("1,235")
+        assert "1,235" in user.expect("search for:")
         user.type("1235")
         assert user.ended() == 0
     assert f'Connected: "Branch 1234", advertiser {many[1234]["advertiser_id"]}' in user.screen

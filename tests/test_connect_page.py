@@ -129,7 +129,7 @@ def running(tiktok: Client, tmp_path: Path) -> Iterator[Running]:
 
 def picture(tab: Page, name: str) -> None:
     SCREENSHOTS.mkdir(exist_ok=True)
-    tab.screenshot(path=SCREENSHOTS / f"{name}.png")
+    tab.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 
 def check_accessibility(tab: Page) -> None:

@@ -124,7 +124,9 @@ def granted_advertisers(tiktok: TikTok, app_id: str, app_secret: str) -> list[Ad
 
 
 def scopes_in_words(scopes: Sequence[int]) -> str:
-    """Name permissions, with TikTok's numbers."""
+    """Name permissions, with TikTok's numbers; not those that another holds."""
+    if AUDIENCE_MANAGEMENT in scopes:
+        scopes = [scope for scope in scopes if scope == AUDIENCE_MANAGEMENT or scope not in _SCOPES]
     return ", ".join(f"{_SCOPES[scope]} ({scope})" if scope in _SCOPES else str(scope) for scope in scopes) or "nothing"
 
 

@@ -144,15 +144,13 @@ class Keeper:
         try:
             if self.file:
                 self.file.set({ACCESS_TOKEN: token, ADVERTISER_ID: advertiser_id})
-                kept.append(
-                    f"{ACCESS_TOKEN} and {ADVERTISER_ID} are stored in {self.file.path}, which only you can read"
-                )
+                kept.append(f"stored in {self.file.path}, which only you can read")
             if self.show_token:
                 click.echo(token)
-                kept.append("printed once in the terminal")
+                kept.append("printed once on standard output")
         except OSError as error:
             raise NotConnected("The token could not be kept", describe(error), f"{_AGAIN}.") from None
-        return "; ".join(kept)
+        return ", and ".join(kept)
 
 
 # --- The approval ---
@@ -266,7 +264,8 @@ def _explained() -> Iterator[None]:
 
 def _tell(chosen: Advertiser, kept: str) -> None:
     name = f'"{chosen.name}"' if chosen.name else "an ad account without a name"
-    say(f"Connected: {name}, advertiser {chosen.advertiser_id}, {status_in_words(chosen)}. Token: {kept}.")
+    say(f"Connected: {name}, advertiser {chosen.advertiser_id}, {status_in_words(chosen)}.")
+    say(f"{ACCESS_TOKEN}, {ADVERTISER_ID}: {kept}.")
 
 
 def _open(url: str) -> None:

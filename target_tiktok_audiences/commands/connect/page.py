@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from target_tiktok_audiences.tiktok import Advertiser
 
-_LINES_OF_THE_LIST = 8
+_MOST_LINES = 8
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ MISSING = View(
 def choose(advertisers: Sequence[Advertiser], scopes: Sequence[int], token: str) -> View:
     """Let the user choose one of the ad accounts; `token` proves that it was this page that asked."""
     selected = " selected" if len(advertisers) == 1 else ""
+    lines = max(2, min(len(advertisers), _MOST_LINES))
     options = "".join(
         f'<option value="{escape(each.advertiser_id)}"{selected}>{escape(_line(each))}</option>' for each in advertisers
     )
@@ -79,7 +80,7 @@ def choose(advertisers: Sequence[Advertiser], scopes: Sequence[int], token: str)
         '<input id="search" type="search" autocomplete="off" spellcheck="false" aria-controls="advertiser">'
         '<p id="count" role="status"></p></div>'
         '<label for="advertiser">Ad account</label>'
-        f'<select id="advertiser" name="advertiser_id" size="{_LINES_OF_THE_LIST}" required>{options}</select>'
+        f'<select id="advertiser" name="advertiser_id" size="{lines}" required>{options}</select>'
         '<p id="chosen" aria-live="polite">Choose one in the list.</p>'
         '<button type="submit">Use this ad account</button></form>',
         follows=True,
