@@ -140,7 +140,7 @@ def check_accessibility(tab: Page) -> None:
         assert field.evaluate("field => field.labels.length") == 1
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
     for scheme in ("dark", "light"):
-        tab.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        tab.emulate_media(color_scheme=scheme)
         found = tab.evaluate(CONTRAST)
         assert len(found) > 3
         for name, contrast in found:

@@ -7,8 +7,10 @@ import secrets
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import click
@@ -61,6 +63,10 @@ class Wishes:
     redirect_uri: str | None
     minutes: float
 
+    def deadline(self) -> float:
+        """Until when the user may take from now on, by the monotonic clock."""
+        return time.monotonic() + self.minutes * 60
+
 
 @dataclass(frozen=True)
 class Grant:
@@ -82,14 +88,13 @@ def run(app: AppSettings, wishes: Wishes) -> None:
     """Connect, or end with one line that says why not."""
     logging.getLogger("urllib3").setLevel(logging.INFO)  # it would log the query of a call, with the app's secret
     with clear_errors(), _last_word(wishes.minutes), signals.interrupting():
-        deadline = time.monotonic() + wishes.minutes * 60
         if not (wishes.browser or terminal.can_ask()):
             raise Problem("--no-browser asks in the terminal, and there is none. Leave it out, or run in a terminal.")
-        keeper = Keeper.asked_for(wishes, deadline)
+        keeper = Keeper.asked_for(wishes)
         if wishes.browser:
-            _by_page(app, wishes, keeper, deadline)
+            _by_page(app, wishes, keeper)
         else:
-            _in_terminal(app, wishes, keeper, deadline)
+            _in_terminal(app, wishes, keeper)
 
 
 @contextmanager
@@ -118,7 +123,7 @@ class Keeper:
     show_token: bool
 
     @classmethod
-    def asked_for(cls, wishes: Wishes, deadline: float) -> Keeper:
+    def asked_for(cls, wishes: Wishes) -> Keeper:
         """Go by the command line, or ask: before the approval, so that no token is got that nobody keeps."""
         if wishes.save:
             return cls(EnvFile.meant_by(wishes.save), wishes.show_token)
@@ -132,6 +137,7 @@ class Keeper:
         places = {str(number): file for number, file in enumerate([*files, None], 1)}
         for number, file in places.items():
             say(f"{number}: {file.path if file else 'nowhere, print it once'}")
+        deadline = wishes.deadline()
         while (answer := terminal.ask("Number [1]:", deadline) or "1") not in places:
             pass
         return cls(places[answer], show_token=places[answer] is None)
@@ -156,7 +162,7 @@ class Keeper:
 # --- The approval ---
 
 
-def _by_page(app: AppSettings, wishes: Wishes, keeper: Keeper, deadline: float) -> None:
+def _by_page(app: AppSettings, wishes: Wishes, keeper: Keeper) -> None:
     state = secrets.token_urlsafe(24)
     with LoopbackPage(wishes.port, state, wishes.redirect_uri) as here:
         url = authorisation_url(app.api_url, app.app_id, state, here.redirect_uri)
@@ -165,10 +171,11 @@ def _by_page(app: AppSettings, wishes: Wishes, keeper: Keeper, deadline: float) 
         click.echo(f"\n{url}\n", err=True)
         _open(url)
         try:
-            grant = _granted(app, _code(here, deadline))
+            grant = _granted(app, _code(here, wishes.deadline()))
             here.show(page.choose(grant.advertisers, grant.token.scopes, here.form_token))
             say(f"TikTok has granted: {scopes_in_words(grant.token.scopes)}.")
-            say(f"Choose one of {len(grant.advertisers):,} ad accounts on the page.")
+            say(f"Choose the ad account on the page: {len(grant.advertisers):,} in its list.")
+            deadline = wishes.deadline()
             while not isinstance(event := here.next_event(deadline), Chosen):
                 pass
             chosen = next(each for each in grant.advertisers if each.advertiser_id == event.advertiser_id)
@@ -193,15 +200,15 @@ def _code(here: LoopbackPage, deadline: float) -> str:
                 say("An answer with a wrong `state` has come, and was ignored. Open the address above.")
 
 
-def _in_terminal(app: AppSettings, wishes: Wishes, keeper: Keeper, deadline: float) -> None:
+def _in_terminal(app: AppSettings, wishes: Wishes, keeper: Keeper) -> None:
     state = secrets.token_urlsafe(24)
     redirect_uri = wishes.redirect_uri or f"http://localhost:{wishes.port}/"
     say("Open this address in a browser, on any machine, and approve:")
     click.echo(f"\n{authorisation_url(app.api_url, app.app_id, state, redirect_uri)}\n", err=True)
     say(f"TikTok then sends the browser to {redirect_uri}, which must be registered for the app and need not load.")
-    grant = _granted(app, _pasted_code(state, deadline))
+    grant = _granted(app, _pasted_code(state, wishes.deadline()))
     say(f"TikTok has granted: {scopes_in_words(grant.token.scopes)}.")
-    chosen = terminal.choose(grant.advertisers, deadline)
+    chosen = terminal.choose(grant.advertisers, wishes.deadline())
     _tell(chosen, keeper.keep(grant.token.access_token, chosen.advertiser_id))
 
 
@@ -222,12 +229,11 @@ def _denied() -> NotConnected:
 
 
 def _granted(app: AppSettings, code: str) -> Grant:
-    """Make a token of the code, and see that it will do. The user's address and code are used up then."""
+    """Make a token of the code, and see that it will do."""
     agent = f"target-tiktok-audiences/{__version__}"
-    with _explained():
-        token = exchange(
-            TikTok("", app.api_url, user_agent=agent, secrets=[app.app_secret, code]), app.app_id, app.app_secret, code
-        )
+    client = partial(TikTok, api_url=app.api_url, user_agent=agent)
+    with _explained(), closing(client("", secrets=[app.app_secret, code])) as tiktok:
+        token = exchange(tiktok, app.app_id, app.app_secret, code)
     if any(token_errors(token.access_token)):
         raise NotConnected("No token", "TikTok sent something that is no access token.", f"{_AGAIN}.")
     if missing := token.missing_scopes:
@@ -237,8 +243,7 @@ def _granted(app: AppSettings, code: str) -> Grant:
             "Add the permission Audience Management to the app at TikTok for Business, wait until TikTok has approved"
             " that, and connect again.",
         )
-    with _explained():
-        tiktok = TikTok(token.access_token, app.api_url, user_agent=agent, secrets=[app.app_secret])
+    with _explained(), closing(client(token.access_token, secrets=[app.app_secret])) as tiktok:
         advertisers = granted_advertisers(tiktok, app.app_id, app.app_secret)
     if not advertisers:
         raise NotConnected(
@@ -270,10 +275,7 @@ def _tell(chosen: Advertiser, kept: str) -> None:
 
 def _open(url: str) -> None:
     """Open the user's browser, in a session of its own: it shares no terminal with us, and outlives us."""
-    subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "webbrowser", url],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    nowhere = subprocess.DEVNULL
+    command = [sys.executable, "-m", "webbrowser", url]
+    options = {"stdin": nowhere, "stdout": nowhere, "stderr": nowhere, "start_new_session": True}
+    Thread(target=subprocess.run, args=[command], kwargs={**options, "check": False}, daemon=True).start()
