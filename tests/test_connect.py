@@ -13,11 +13,13 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import termios
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -43,10 +45,11 @@ from target_tiktok_audiences.tiktok.oauth import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from connecting import Running
     from emulator_client import Client
+
+DEMO = Path(__file__).parents[1] / "scripts/demo.py"
 
 
 @pytest.fixture
@@ -395,6 +398,24 @@ def test_what_is_wrong_is_told_before_anything_is_asked(config: str, tiktok: Cli
             assert "Traceback" not in ended.stderr
             assert SECRET not in ended.stdout + ended.stderr
     assert tiktok.requests() == []
+
+
+def test_the_demo_plays_the_user_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    pytest.importorskip("psycopg", reason="the group `demo` is not installed")
+    ended = subprocess.run(
+        [sys.executable, str(DEMO), "--connect"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(tmp_path),
+        timeout=60,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    for words in ("[Approve]", "not active: disabled", "Connected", "mode 600", "TikTok takes the token"):
+        assert words in ended.stdout
+    assert not re.search("emulator-[0-9a-f]{32}", ended.stdout + ended.stderr)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("connect-")] == []
 
 
 # --- The terminal ---

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from connecting import APP, TOKEN_LINE, configuration, connecting
+from connecting import APP, TOKEN_LINE, approve, configuration, connecting
 from emulator_client import ADVERTISER, OTHER_ADVERTISER, emulated
 
 if TYPE_CHECKING:
@@ -237,14 +237,18 @@ def test_what_ends_without_a_token(
     tab: Page, running: Running, tiktok: Client, tmp_path: Path, name: str, heading: str
 ) -> None:
     tab.set_viewport_size(PHONE)  # type: ignore[arg-type]
-    tab.goto(running.url())
+    url = running.url()
     if name == "none":
         tiktok.control("advertisers", method="DELETE")
-    if name == "scope":
-        tab.get_by_label("Permissions to grant").select_option("30")
     if name == "expired":
-        tiktok.fault(path="/oauth2/access_token/", code=40110, message="Auth code is expired or has been used.")
-    tab.get_by_role("button", name="Deny" if name == "denied" else "Approve", exact=True).click()
+        redirect = approve(url)
+        tiktok.advance(1.1)
+        tab.goto(redirect)
+    else:
+        tab.goto(url)
+        if name == "scope":
+            tab.get_by_label("Permissions to grant").select_option("30")
+        tab.get_by_role("button", name="Deny" if name == "denied" else "Approve", exact=True).click()
     tab.get_by_role("heading", name=heading).wait_for()
     check_accessibility(tab)
     picture(tab, name)
