@@ -16,7 +16,7 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from target_tiktok_audiences.columns import column_problem, quoted
 from target_tiktok_audiences.config_errors import name_errors
 from target_tiktok_audiences.contracts import Rejection
-from target_tiktok_audiences.express import ABSENT
+from target_tiktok_audiences.lines import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from singer_sdk import Target
 
     from target_tiktok_audiences.contracts import BulkDigester
-    from target_tiktok_audiences.express import Columns
+    from target_tiktok_audiences.lines import Columns, Place
     from target_tiktok_audiences.membership import Books, Part
     from target_tiktok_audiences.reader import MessageReader
     from target_tiktok_audiences.run import Run
@@ -115,19 +115,19 @@ class StreamSink(RecordSink):
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:  # noqa: ARG002
         """Stage the identifiers of one record that came the SDK's way."""
-        self._stage({name: [record.get(name, ABSENT)] for name in self.columns}, 1, self._reader.line_number)
+        self._stage({name: [record.get(name, ABSENT)] for name in self.columns}, 1, self._reader.place)
 
-    def take(self, columns: Columns, count: int, line: int) -> bool:
+    def take(self, columns: Columns, count: int, place: Place) -> bool:
         """Stage the identifiers of records that came by the express lane, unless one lacks its key."""
         if any(ABSENT in columns[name] for name in self.key_properties):
             return False
-        self._stage(columns, count, line)
+        self._stage(columns, count, place)
         self.tally_record_read(count)
         self.tally_record_written(count)
         self.record_counter_metric.increment(count)
         return True
 
-    def _stage(self, columns: Columns, count: int, line: int) -> None:
+    def _stage(self, columns: Columns, count: int, place: Place) -> None:
         """Stage and count. A record marked as deleted adds nobody, in any load method."""
         if not self._begun:
             self._begun = True
@@ -140,7 +140,7 @@ class StreamSink(RecordSink):
                 intake.part.books.read += count
                 intake.part.add(cast("list[bytes]", digests))
             else:
-                self._stage_each(intake, columns, digests, deleted, line)
+                self._stage_each(intake, columns, digests, deleted, place)
         for books in self._unmatched:
             books.read += count
             books.unmatched += count
@@ -151,7 +151,7 @@ class StreamSink(RecordSink):
         columns: Columns,
         digests: Sequence[bytes | Rejection | None],
         deleted: Sequence[bool],
-        line: int,
+        place: Place,
     ) -> None:
         """Stage records of which some have no digest, or go by their key; where there is no digest, count why."""
         part, values = intake.part, columns[intake.feed.identifier_field]
@@ -165,7 +165,7 @@ class StreamSink(RecordSink):
                 part.books.missing += 1
             elif isinstance(found, Rejection):
                 part.books.rejected[found.value] += 1
-                self._note_reject(intake.feed, found, line + number, key)
+                self._note_reject(intake.feed, found, place.after(number), key)
             else:
                 digest = found
             if part.binding.keys:
@@ -174,12 +174,12 @@ class StreamSink(RecordSink):
             elif digest:
                 part.add([digest])
 
-    def _note_reject(self, feed: Feed, reason: Rejection, line: int, key: tuple[Any, ...]) -> None:
+    def _note_reject(self, feed: Feed, reason: Rejection, place: Place, key: tuple[Any, ...]) -> None:
         if (rejects := self._run.rejects) is not None:
             identifiers = {intake.feed.identifier_field for intake in self._intakes}
             named = zip(self.key_properties, key, strict=True)
             told = {name: value for name, value in named if name not in identifiers}
-            rejects.write(line, self.stream_name, feed.contract.name, reason.value, told)
+            rejects.write(place, self.stream_name, feed.contract.name, reason.value, told)
 
     def get_validator(self) -> JSONSchemaValidator | None:
         """Give the SDK's validator of records, if it is asked for, made to fetch nothing.
@@ -218,12 +218,12 @@ class StreamSink(RecordSink):
             try:
                 self._validator.validate(record)
             except InvalidRecord as invalid:
-                raise BadRecord(_describe(invalid, self.stream_name, self._reader.line_number)) from None
+                raise BadRecord(_describe(invalid, self.stream_name, self._reader.place)) from None
             except RecursionError:
                 raise
             except Exception as error:  # noqa: BLE001 - a rule may be no rule: a pattern, a reference, a number
                 raise BadRecord(
-                    f"Line {self._reader.line_number:,} of the input: the SCHEMA of stream {self.stream_name} cannot be"
+                    f"{self._reader.place}: the SCHEMA of stream {self.stream_name} cannot be"
                     f" applied to a record ({type(error).__name__}). Correct the tap, or leave `validate_records` off."
                 ) from None
         return record
@@ -232,18 +232,17 @@ class StreamSink(RecordSink):
         """Ask for the key without listing the record, as the SDK does, over two lines."""
         for name in self.key_properties:
             if name not in record:
-                line = self._reader.line_number
                 raise MissingKeyPropertiesError(
-                    f"Line {line:,} of the input: a record of stream {self.stream_name} lacks its key {quoted(name)}."
+                    f"{self._reader.place}: a record of stream {self.stream_name} lacks its key {quoted(name)}."
                 )
 
 
-def _describe(invalid: InvalidRecord, stream: str, line: int) -> str:
+def _describe(invalid: InvalidRecord, stream: str, place: Place) -> str:
     cause = invalid.__cause__
     path = list(getattr(cause, "absolute_path", []))  # below the column, keys may be data
     column = f"column {quoted(path[0])}" if path else "a record"
     return (
-        f"Line {line:,} of the input: {column} of stream {stream} does not fit the stream's SCHEMA"
+        f"{place}: {column} of stream {stream} does not fit the stream's SCHEMA"
         f" (rule `{getattr(cause, 'validator', 'unknown')}`)."
         " Correct the tap, or leave `validate_records` off."
     )
