@@ -131,7 +131,8 @@ class Batch:
                 "names Parquet files, and pyarrow, which reads them, is not installed. Install the target with its"
                 " extra `parquet`, or let the tap write `format: jsonl`"
             ) from None
-        with fsspec.open(url, "rb") as file, ParquetFile(file, buffer_size=BUFFER, pre_buffer=False) as parquet:
+        options = {"buffer_size": BUFFER, "pre_buffer": False, "coerce_int96_timestamp_unit": "us"}  # as Spark has them
+        with fsspec.open(url, "rb") as file, ParquetFile(file, **options) as parquet:
             yield from parquet.iter_batches(ROWS, columns=names)
 
     def _values(self, batch: Any, name: str) -> list[Any]:

@@ -309,10 +309,10 @@ def test_a_batch_among_records_keeps_its_turn(name: str, target: Target, tiktok:
 )
 def test_what_transforms_records_transforms_rows(name: str, config: dict[str, Any], tmp_path: Path) -> None:
     text = {"type": ["string", "null"]}
-    rows = [{"id": n, "mail": email(n)} for n in range(1, 6)]
-    file = file_of(tmp_path / name, rows)
+    records = [record(n, mail=email(n)) for n in range(1, 6)]
+    file = file_of(tmp_path / name, rows_of(records))
     start = schema(mail=text)
-    as_records = outcome(config, as_bytes(start, *(record(n["id"], mail=n["mail"]) for n in rows)), tmp_path)
+    as_records = outcome(config, as_bytes(start, *records), tmp_path)
     as_files = outcome(config, as_bytes(start, message(encoding(name), file)), tmp_path)
     assert in_terms_of_records(as_files) == in_terms_of_records(as_records)
     assert as_files["staged"]
@@ -336,7 +336,11 @@ def test_compression_goes_by_the_name_unless_it_is_said(tmp_path: Path) -> None:
     text = json.dumps({"id": 1, "email": email(1)}).encode()
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("a", text)
-    files = {"a.json.gz": (gzip.compress(text), {}), "a.jsonl": (text, {}), "b.gz": (text, {"compression": "none"})}
+    files: dict[str, tuple[bytes, dict[str, Any]]] = {
+        "a.json.gz": (gzip.compress(text), {}),
+        "a.jsonl": (text, {}),
+        "b.gz": (text, {"compression": "none"}),
+    }
     files |= {"a": (gzip.compress(text), {"compression": "gzip"}), "b": (text, {"compression": None})}
     files["a.zip"] = (tmp_path / "a.zip").read_bytes(), {"compression": "zip"}
     for name, (content, compression) in files.items():
