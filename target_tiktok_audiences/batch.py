@@ -139,12 +139,13 @@ class Batch:
         """Give the values of a column; of two with one name the last, as of two keys in JSON."""
         from target_tiktok_audiences.contracts import arrow  # noqa: PLC0415 - it needs pyarrow
 
+        column = batch.column(batch.schema.get_all_field_indices(name)[-1])
         try:
-            return arrow.values(batch.column(batch.schema.get_all_field_indices(name)[-1]))
+            return arrow.values(column)
         except (ArithmeticError, KeyError, OSError, TypeError, ValueError) as error:  # pyarrow's own are among them
             raise InvalidInputLine(
-                f"{self.place} or a later one: column {quoted(name)}, which is {batch.schema.field(name).type}, holds a"
-                f" value that no record can hold ({type(error).__name__}). Cast it where the files are written."
+                f"{self.place} or a later one: column {quoted(name)} ({_kind(column.type)}) holds a value that no"
+                f" record can hold ({type(error).__name__}). Cast it where the files are written."
             ) from None
 
     def _telling(self, number: int, blocks: Iterable[Any]) -> Iterator[Any]:
@@ -200,6 +201,12 @@ _REASONS: dict[type[Exception], str] = {
     PermissionError: "access is denied. Give the target's user, or its credentials, the right to read it",
     IsADirectoryError: "it is a folder. The manifest must name the files in it, one by one",
 }
+
+
+def _kind(type_of_column: object) -> str:
+    """Name a column's type without the names of columns inside it, which may be data."""
+    named = re.match(r"\w+(?:\[\w+\])?", str(type_of_column))
+    return named[0] if named else "of an unknown type"
 
 
 def _shown(url: str) -> str:

@@ -8,12 +8,14 @@ import gzip
 import io
 import json
 import lzma
+import os
 import random
 import re
 import subprocess
 import sys
 import tempfile
 import zipfile
+from collections import Counter
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -33,7 +35,7 @@ from singer_sdk.singerlib.json import serialize_json
 from test_bulk import DEVICE_ID, HASH, JSON, LONG, ORDINARY, TEXT
 from test_express import outcome
 from test_fuzz import no_ledgers
-from test_process import config, run
+from test_process import config, environment, run
 from test_process import lines as written
 
 from target_tiktok_audiences import batch, lines
@@ -193,7 +195,7 @@ def tables(draw: st.DrawFn) -> tuple[pa.Table, list[str]]:
     rows = draw(st.integers(0, 8))
     columns: dict[str, tuple[pa.DataType, list[Any]]] = {}
     for name in ("id", "who", "_sdc_deleted_at", "x"):
-        if draw(st.integers(0, 9)) < (10 if name == "id" else 8) or draw(st.integers(0, 20)):
+        if draw(st.integers(0, 19)) >= {"id": 1, "x": 0}.get(name, 4):  # x, so that there are rows at all
             kind, strategy = draw(st.sampled_from(TYPES[:1] * 12 + TYPES if name == "who" else TYPES))
             columns[name] = kind, draw(st.lists(strategy | st.none(), min_size=rows, max_size=rows))
     table = pa.table({name: pa.array(values, kind) for name, (kind, values) in columns.items()})
@@ -524,7 +526,47 @@ def test_nothing_is_sent_when_a_file_of_many_fails(target: Target, tiktok: Clien
     assert "Traceback" not in ended.log
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_damage_anywhere_is_told_in_one_line_or_does_none(name: str, tmp_path: Path) -> None:
+    """Rows may differ, where damage cannot be told from data; else all are read, or one line says why not."""
+    good = file_of(tmp_path / name, rows_of(people(1, 300))).read_bytes()
+    outcomes = Counter[str]()
+    for number in range(3000 if LONG else 120):
+        chance = random.Random(number)  # a case is its number
+        content = bytearray(good)
+        for _ in range(chance.choice([1, 1, 3])):
+            content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        if chance.random() < 0.3:
+            del content[chance.randrange(len(content)) :]
+        (tmp_path / name).write_bytes(content)
+        with small(block=5000, rows=100):
+            told = outcome({}, as_bytes(schema(), message(encoding(name), tmp_path / name)), tmp_path)["told"]
+        assert "fault of the target" not in told, number
+        assert MARKER not in told, number
+        assert told.isprintable(), number
+        outcomes[told[:3]] += 1
+    assert outcomes[""] < sum(outcomes.values()), outcomes
+
+
 # Whole processes
+
+
+@pytest.mark.parametrize("name", ["waits.jsonl", "waits.parquet"])
+def test_a_signal_stops_a_run_that_waits_for_a_file(name: str, config: str, tiktok: Client, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    given = written([schema(), message(encoding(name), tmp_path / name), state()])
+    command = [sys.executable, "-m", "target_tiktok_audiences", "--config", config]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(tmp_path)) as process:
+        assert process.stdin
+        assert process.stderr
+        process.stdin.write(given.encode())
+        process.stdin.close()
+        with (tmp_path / name).open("wb"):  # which waits until it is read
+            process.terminate()
+            assert process.wait(60) == 143
+        assert b"Stopped by a signal" in process.stderr.read().splitlines()[-1]
+    assert tiktok.control("audiences").json() == []
+    assert list(tmp_path.glob("target-*")) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
