@@ -183,7 +183,8 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "rejects_path",
         th.StringType(),
         title="Rejects file",
-        description="JSON Lines file of rejected records: input line, stream, contract, reason; never the value.",
+        description="JSON Lines file of rejected records: input line, row of a BATCH, stream, contract, reason; never"
+        " the value.",
     ),
     th.Property(
         "rejects_key",
