@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.lines import Columns
 
 ROWS = 16_384
-"""Rows of Parquet that are decoded at once."""
+"""Rows of Parquet that are decoded at once, where they are not wide."""
+
+WIDTH = 16 * 2**20
+"""Bytes of the rows that are decoded at once, by what the file says of itself."""
 
 BUFFER = 2**20
 """Bytes of a column that are read at once; without a limit it is all that a row group has of it."""
@@ -133,7 +136,7 @@ class Batch:
             ) from None
         options = {"buffer_size": BUFFER, "pre_buffer": False, "coerce_int96_timestamp_unit": "us"}  # as Spark has them
         with fsspec.open(url, "rb") as file, ParquetFile(file, **options) as parquet:
-            yield from parquet.iter_batches(ROWS, columns=names)
+            yield from parquet.iter_batches(_rows_at_once(parquet.metadata), columns=names)
 
     def _values(self, batch: Any, name: str) -> list[Any]:
         """Give the values of a column; of two with one name the last, as of two keys in JSON."""
@@ -142,7 +145,9 @@ class Batch:
         column = batch.column(batch.schema.get_all_field_indices(name)[-1])
         try:
             return arrow.values(column)
-        except (ArithmeticError, KeyError, OSError, TypeError, ValueError) as error:  # pyarrow's own are among them
+        except RecursionError:
+            raise
+        except Exception as error:  # noqa: BLE001 - pyarrow's, and those of numbers, times and text; some quote values
             raise InvalidInputLine(
                 f"{self.place} or a later one: column {quoted(name)} ({_kind(column.type)}) holds a value that no"
                 f" record can hold ({type(error).__name__}). Cast it where the files are written."
@@ -201,6 +206,12 @@ _REASONS: dict[type[Exception], str] = {
     PermissionError: "access is denied. Give the target's user, or its credentials, the right to read it",
     IsADirectoryError: "it is a folder. The manifest must name the files in it, one by one",
 }
+
+
+def _rows_at_once(metadata: Any) -> int:
+    """Tell how many rows are decoded at once: whole documents in some column must not fill the memory."""
+    size = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+    return max(1, min(ROWS, WIDTH * metadata.num_rows // max(size, 1)))
 
 
 def _kind(type_of_column: object) -> str:

@@ -617,6 +617,23 @@ def test_memory_does_not_grow_with_a_file(name: str, tmp_path: Path) -> None:
     assert peaks[1] - peaks[0] < 40_000, peaks  # kilobytes; the second file's rows have 50 MB
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_wide_rows_are_decoded_a_few_at_a_time(way: dict[str, Any], tmp_path: Path) -> None:
+    rows = [{"id": n, "email": email(n), "x": f"{n}" * 1_000_000} for n in range(9)]
+    file = file_of(tmp_path / "a.parquet", rows * 5)
+    sizes = []
+
+    def noting(self: parquet.ParquetFile, size: int, **options: Any) -> Any:
+        sizes.append(size)
+        return iter_batches(self, size, **options)
+
+    iter_batches = parquet.ParquetFile.iter_batches
+    with mock.patch.object(parquet.ParquetFile, "iter_batches", noting):
+        found = outcome(way, as_bytes(schema(), message(PARQUET, file)), tmp_path)
+    assert found["books"][0]["read"] == 45
+    assert 1 <= sizes[0] < 90
+
+
 # Arrow
 
 
