@@ -210,8 +210,9 @@ _REASONS: dict[type[Exception], str] = {
 
 def _rows_at_once(metadata: Any) -> int:
     """Tell how many rows are decoded at once: whole documents in some column must not fill the memory."""
-    size = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
-    return max(1, min(ROWS, WIDTH * metadata.num_rows // max(size, 1)))
+    size: int = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+    narrow: int = WIDTH * metadata.num_rows // max(size, 1)
+    return max(1, min(ROWS, narrow))
 
 
 def _kind(type_of_column: object) -> str:
