@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -98,7 +98,11 @@ class Express:
     def _new_decoder(self) -> msgspec.json.Decoder[Any]:
         self._row = Row(name for lane in self._lanes.values() for name in lane.columns)
         record = msgspec.defstruct(
-            "Record", [("stream", str), ("record", self._row.type)], tag_field="type", tag="RECORD", gc=False
+            "Record",
+            [("stream", Literal[tuple(self._lanes)]), ("record", self._row.type)],
+            tag_field="type",
+            tag="RECORD",
+            gc=False,
         )
         kinds: Any = record
         for other in _OTHERS:

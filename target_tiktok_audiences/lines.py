@@ -19,8 +19,8 @@ Twice what a document of MongoDB's may have. At its worst (nothing but empty lis
 when decoded, so this is also what keeps a hostile line below 1 GB.
 """
 
-BLOCK = 2 * 2**20
-"""Bytes that are read at once; of a pipe there are never so many."""
+BLOCK = 2**18
+"""Bytes that are read at once; more take longer, because the system has to find memory for each block."""
 
 LARGEST_BLOCK = 8 * 2**20
 """Bytes of a block that is decoded in one go; a larger one holds a line of unusual size."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import repeat
+from itertools import compress
 from typing import TYPE_CHECKING, Any, cast
 
 from referencing import Registry
@@ -15,7 +15,6 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from target_tiktok_audiences.columns import column_problem, quoted
 from target_tiktok_audiences.config_errors import name_errors
-from target_tiktok_audiences.contracts import Rejection
 from target_tiktok_audiences.lines import ABSENT
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from singer_sdk import Target
 
-    from target_tiktok_audiences.contracts import BulkDigester
+    from target_tiktok_audiences.contracts import BulkDigester, Rejection
     from target_tiktok_audiences.lines import Columns, Place
     from target_tiktok_audiences.membership import Books, Part
     from target_tiktok_audiences.reader import MessageReader
@@ -132,53 +131,56 @@ class StreamSink(RecordSink):
         if not self._begun:
             self._begun = True
             self._run.begin(self.stream_name, self._bookmark())
-        deleted = [mark not in (ABSENT, None, "", False) for mark in columns[DELETED_AT]]
+        marks = columns[DELETED_AT]
+        marked = marks.count(ABSENT) < count
+        deleted = [mark not in (ABSENT, None, "", False) for mark in marks] if marked else [False] * count
         for intake in self._intakes:
-            values = columns[intake.feed.identifier_field]
-            digests = intake.digests([None if value is ABSENT else value for value in values])
-            if not intake.part.binding.keys and set(map(type, digests)) == {bytes} and not any(deleted):
-                intake.part.books.read += count
-                intake.part.add(cast("list[bytes]", digests))
+            part, values = intake.part, columns[intake.feed.identifier_field]
+            part.books.read += count
+            found = intake.digests([None if value is ABSENT else value for value in values])
+            if any(deleted) or set(map(type, found)) != {bytes}:
+                digests = self._count(intake, found, deleted, columns, place)
             else:
-                self._stage_each(intake, columns, digests, deleted, place)
+                digests = cast("list[bytes | None]", found)
+            if part.binding.keys:
+                keys = zip(*(columns[name] for name in self.key_properties), strict=True)
+                said = [gone or value is not ABSENT for gone, value in zip(deleted, values, strict=True)]
+                part.say(list(compress(keys, said)), list(compress(digests, said)))
+            else:
+                part.add([digest for digest in digests if digest])
         for books in self._unmatched:
             books.read += count
             books.unmatched += count
 
-    def _stage_each(
+    def _count(
         self,
         intake: Intake,
-        columns: Columns,
-        digests: Sequence[bytes | Rejection | None],
+        found: Sequence[bytes | Rejection | None],
         deleted: Sequence[bool],
+        columns: Columns,
         place: Place,
-    ) -> None:
-        """Stage records of which some have no digest, or go by their key; where there is no digest, count why."""
-        part, values = intake.part, columns[intake.feed.identifier_field]
-        keys = zip(*(columns[name] for name in self.key_properties), strict=True) if self.key_properties else repeat(())
-        for number, (found, gone, key) in enumerate(zip(digests, deleted, keys, strict=False)):
+    ) -> list[bytes | None]:
+        """Give the digests; where there is none, count why."""
+        books, digests = intake.part.books, list[bytes | None]()
+        for number, (one, gone) in enumerate(zip(found, deleted, strict=True)):
             digest = None
-            part.books.read += 1
             if gone:
-                part.books.deleted += 1
-            elif found is None:
-                part.books.missing += 1
-            elif isinstance(found, Rejection):
-                part.books.rejected[found.value] += 1
-                self._note_reject(intake.feed, found, place.after(number), key)
+                books.deleted += 1
+            elif one is None:
+                books.missing += 1
+            elif isinstance(one, bytes):
+                digest = one
             else:
-                digest = found
-            if part.binding.keys:
-                if gone or values[number] is not ABSENT:
-                    part.say(key, digest)
-            elif digest:
-                part.add([digest])
+                books.rejected[one.value] += 1
+                key = {name: columns[name][number] for name in self.key_properties}
+                self._note_reject(intake.feed, one, place.after(number), key)
+            digests.append(digest)
+        return digests
 
-    def _note_reject(self, feed: Feed, reason: Rejection, place: Place, key: tuple[Any, ...]) -> None:
+    def _note_reject(self, feed: Feed, reason: Rejection, place: Place, key: dict[str, Any]) -> None:
         if (rejects := self._run.rejects) is not None:
             identifiers = {intake.feed.identifier_field for intake in self._intakes}
-            named = zip(self.key_properties, key, strict=True)
-            told = {name: value for name, value in named if name not in identifiers}
+            told = {name: value for name, value in key.items() if name not in identifiers}
             rejects.write(place, self.stream_name, feed.contract.name, reason.value, told)
 
     def get_validator(self) -> JSONSchemaValidator | None:
