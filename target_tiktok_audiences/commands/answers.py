@@ -18,6 +18,9 @@ from target_tiktok_audiences.tiktok import TikTokError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from rich.console import Console
+    from rich.table import Table
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
@@ -53,13 +56,28 @@ def print_table(rows: Sequence[Mapping[str, Any]], headings: Mapping[str, str], 
         table.add_column(heading, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(_cell(row.get(key))) for key in headings))
-    console = Console()
-    console.print(table, width=None if console.is_terminal else max(80, console.measure(table).maximum))
+    _print(table, Console())
+
+
+def print_answers(answers: Mapping[str, Any]) -> None:
+    """Draw one line for each answer, without a frame: a digest must fit into 80 columns, to be copied."""
+    from rich.console import Console  # noqa: PLC0415 - as above
+    from rich.markup import escape  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table.grid("", "", padding=(0, 2))
+    for name, answer in answers.items():
+        table.add_row(name, escape(_cell(answer)))
+    _print(table, Console())
 
 
 def print_json(answer: Any) -> None:
     """Print an answer for programs."""
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def _print(table: Table, console: Console) -> None:
+    console.print(table, width=None if console.is_terminal else max(80, console.measure(table).maximum))
 
 
 def _cell(value: Any) -> str:

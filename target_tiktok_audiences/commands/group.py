@@ -8,6 +8,7 @@ import click
 
 from target_tiktok_audiences.commands.contracts import contracts
 from target_tiktok_audiences.commands.emulator import emulator
+from target_tiktok_audiences.commands.explain import explain
 from target_tiktok_audiences.commands.forget import forget
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
@@ -21,7 +22,7 @@ def run_command() -> None:
         params=singer.params,
         callback=_run_target,
         invoke_without_command=True,
-        commands=[contracts, emulator, forget],
+        commands=[contracts, emulator, explain, forget],
     )(prog_name=singer.name)
 
 
