@@ -122,6 +122,20 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         title="Access token",
         description="Access token of TikTok's Business API, with the scope Audience Management.",
     ),
+    th.Property(
+        "app_id",
+        _ID,
+        title="App ID",
+        description="The app at TikTok for Business Developers that the access token is of. No run needs it; with it"
+        " `advertisers` lists all that the token may act for, and `check` looks among them.",
+    ),
+    th.Property(
+        "app_secret",
+        th.StringType(),
+        secret=True,
+        title="App secret",
+        description="The secret of that app.",
+    ),
     *_defaults(_per_feed(), apply_hashing=True, load_method="append-only", max_removal_percent=10),
     th.Property(
         "audiences",
@@ -248,6 +262,8 @@ class Settings:
     """The configuration of a run, checked."""
 
     access_token: str = field(repr=False)
+    app_id: str | None
+    app_secret: str | None = field(repr=False)
     api_url: str
     feeds: tuple[Feed, ...]
     batch_size_rows: int | None
@@ -293,6 +309,8 @@ class Settings:
             raise ConfigValidationError(CONFIG_WRONG, errors=errors)
         return cls(
             access_token=config["access_token"],
+            app_id=id_text(config.get("app_id")),
+            app_secret=(config.get("app_secret") or "").strip() or None,
             api_url=config["api_url"],
             feeds=tuple(dict.fromkeys(feeds)),
             batch_size_rows=config.get("batch_size_rows"),

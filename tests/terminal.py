@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 EXECUTABLE = [sys.executable, "-m", "target_tiktok_audiences"]
 COLUMNS = 80
+_STYLE = re.compile("\x1b\\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Ended:
 
     @property
     def words(self) -> str:
-        """All words in their order, whatever the table: those of a cell that is folded too, if it is the widest."""
+        """All words in their order, without the frames of tables; where a table folds, cells are mixed."""
         return " ".join(self.stdout.replace("│", " ").split())
 
 
@@ -80,7 +82,7 @@ def typed(*arguments: str, folder: Path, keys: str = "", **variables: str) -> En
             os.write(ours, keys.encode())
             keys = ""
     os.close(ours)
-    return Ended(process.wait(60), shown.decode().replace("\r\n", "\n"))
+    return Ended(process.wait(60), _STYLE.sub("", shown.decode()).replace("\r\n", "\n"))
 
 
 def _read(terminal: int) -> bytes:

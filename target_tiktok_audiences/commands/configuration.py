@@ -1,22 +1,27 @@
-"""The configuration of a subcommand: the same `--config` as the target's."""
+"""The configuration of a subcommand, the same `--config` as the target's; and TikTok, as it says."""
 
 from __future__ import annotations
 
 import os
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.plugin_base import JSONSchemaValidator
 
-from target_tiktok_audiences import config_errors
+from target_tiktok_audiences import __version__, config_errors
 from target_tiktok_audiences.settings import Settings
+from target_tiktok_audiences.signals import signals
 from target_tiktok_audiences.target import TargetTikTokAudiences
+from target_tiktok_audiences.tiktok import TikTok
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _VARIABLES = "TARGET_TIKTOK_AUDIENCES_"
+_PATIENCE_S = 5.0
+"""For all pauses before a call is made again."""
 
 
 def config_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -29,6 +34,20 @@ def config_option(command: Callable[..., None]) -> Callable[..., None]:
         callback=_read,
         help="Configuration file, or ENV for environment variables; may be repeated.",
     )(command)
+
+
+@contextmanager
+def tiktok_of(settings: Settings) -> Iterator[TikTok]:
+    """Give TikTok's client for a command that only looks, while somebody waits: a signal may interrupt it anywhere."""
+    client = TikTok(
+        settings.access_token,
+        settings.api_url,
+        user_agent=f"{TargetTikTokAudiences.name}/{__version__}",
+        sleep=TargetTikTokAudiences.sleep,
+        patience_s=_PATIENCE_S,
+    )
+    with closing(client), signals.interrupting():
+        yield client
 
 
 def _read(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> Settings:

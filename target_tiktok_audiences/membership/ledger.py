@@ -317,6 +317,12 @@ class Ledger:
             encoded = msgspec.json.encode(report).decode()
             self._database.execute("INSERT INTO journal VALUES (?, ?)", [now.isoformat(), encoded])
 
+    def runs(self, limit: int) -> list[tuple[datetime, dict[str, Any]]]:
+        """Give the newest runs of the journal, the newest first: when each ended, and its report."""
+        query = "SELECT ended_at, report FROM journal ORDER BY rowid DESC LIMIT ?"
+        rows = self._database.execute(query, [limit]).fetchall()
+        return [(datetime.fromisoformat(at), msgspec.json.decode(report)) for at, report in rows]
+
     # Inside
 
     @contextmanager

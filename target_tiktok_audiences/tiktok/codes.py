@@ -26,6 +26,9 @@ from target_tiktok_audiences.tiktok.errors import (
 NO_UPDATE_NEEDED = 40012
 """An update that changes nothing: it is done."""
 
+FILE_REFUSED = (40000, 40002, 40700, *range(40900, 40916))
+"""An upload whose file, or another parameter, is not right, and whose token is."""
+
 _MAINTENANCE = timedelta(hours=1)
 
 
