@@ -8,6 +8,7 @@ import click
 
 from target_tiktok_audiences.commands.advertisers import advertisers
 from target_tiktok_audiences.commands.audiences import audiences
+from target_tiktok_audiences.commands.check import check
 from target_tiktok_audiences.commands.contracts import contracts
 from target_tiktok_audiences.commands.emulator import emulator
 from target_tiktok_audiences.commands.explain import explain
@@ -24,7 +25,7 @@ def run_command() -> None:
         params=singer.params,
         callback=_run_target,
         invoke_without_command=True,
-        commands=[advertisers, audiences, contracts, emulator, explain, forget],
+        commands=[advertisers, audiences, check, contracts, emulator, explain, forget],
     )(prog_name=singer.name)
 
 
