@@ -124,10 +124,10 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     ),
     th.Property(
         "app_id",
-        _ID,
+        th.StringType(),
         title="App ID",
-        description="The app at TikTok for Business Developers that the access token is of. No run needs it; with it"
-        " `advertisers` lists all that the token may act for, and `check` looks among them.",
+        description="The app at TikTok for Business Developers that the access token is of (in YAML, put it in quotes)."
+        " No run needs it; with it `advertisers` lists all that the token may act for, and `check` looks among them.",
     ),
     th.Property(
         "app_secret",
@@ -309,7 +309,7 @@ class Settings:
             raise ConfigValidationError(CONFIG_WRONG, errors=errors)
         return cls(
             access_token=config["access_token"],
-            app_id=id_text(config.get("app_id")),
+            app_id=(config.get("app_id") or "").strip() or None,
             app_secret=(config.get("app_secret") or "").strip() or None,
             api_url=config["api_url"],
             feeds=tuple(dict.fromkeys(feeds)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -339,3 +340,19 @@ def test_audiences_fit_a_terminal(filled: Target) -> None:
     assert any(line.startswith("│ * │ Customers") for line in ended.lines)
     whole = asked(filled, "audiences").stdout
     assert "1,500 of 1,700 delivered, 200 to add, 1 in flight, held since " in whole
+
+
+def test_a_signal_ends_it(shops: Target, tiktok: Client) -> None:
+    tiktok.fault(path="/user/info/", delay_s=20)
+    process = subprocess.Popen(
+        [*EXECUTABLE, "advertisers", *CONFIG],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=shops.folder,
+        env=environment(shops.folder),
+    )
+    while not tiktok.requests():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=10)
+    assert (process.returncode, stdout, stderr) == (128 + signal.SIGINT, b"", b"")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,7 @@ def tiktok_of(settings: Settings) -> Iterator[TikTok]:
 
 
 def _read(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> Settings:
+    logging.getLogger("singer_sdk.configuration").setLevel(logging.WARNING)  # it tells of each variable that it reads
     found = TargetTikTokAudiences.cb_config(ctx, param, value)  # type: ignore[arg-type]
     schema: dict[str, Any] = TargetTikTokAudiences.config_jsonschema
     TargetTikTokAudiences.append_builtin_config(schema)
@@ -59,7 +61,8 @@ def _read(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
     if found.parse_env:
         errors = config_errors.unreadable_variables(os.environ, _VARIABLES, schema)
         config |= {} if errors else TargetTikTokAudiences._env_var_config  # noqa: SLF001
-    errors += config_errors.schema_errors(JSONSchemaValidator(schema), config)
+    if not errors:
+        errors = config_errors.schema_errors(JSONSchemaValidator(schema), config)
     try:
         if not errors:
             return Settings.from_config(config)

@@ -15,6 +15,8 @@ from target_tiktok_audiences.commands.explain import explain
 from target_tiktok_audiences.commands.forget import forget
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
+COMMANDS = (advertisers, audiences, check, contracts, emulator, explain, forget)
+
 
 def run_command() -> None:
     """Run what the command line asks for."""
@@ -25,7 +27,7 @@ def run_command() -> None:
         params=singer.params,
         callback=_run_target,
         invoke_without_command=True,
-        commands=[advertisers, audiences, check, contracts, emulator, explain, forget],
+        commands=COMMANDS,
     )(prog_name=singer.name)
 
 
