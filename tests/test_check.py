@@ -157,6 +157,15 @@ def test_a_name_that_no_run_has_filled(healthy: Target) -> None:
     assert "`audience_name`" in told["audience"]
 
 
+def test_another_advertiser_than_before(healthy: Target, tiktok: Client) -> None:
+    tiktok.control("advertisers", [{"advertiser_id": OTHER_ADVERTISER}])
+    told = checked(healthy, advertiser_id=OTHER_ADVERTISER)
+    assert troubles(told).keys() == {"ledger", "audience"}
+    (ledger,) = [each for each in told["checks"] if each["check"] == "ledger"]
+    assert f"is advertiser {ADVERTISER}'s" in ledger["seen"]
+    assert "`advertiser_id`" in ledger["todo"]
+
+
 def test_two_audiences_of_one_name(target: Target, tiktok: Client) -> None:
     for _ in range(2):
         tiktok.seed(name="Customers")

@@ -162,6 +162,7 @@ FAILED, WARNING = Outcome.FAILED, Outcome.WARNING
         (entry(listed(), look(runs=[run_with(missing=100)])), "missing", FAILED, "`identifier_field`"),
         (entry(listed(), look(problem="It is no ledger.", facts=None)), "ledger", FAILED, "puts a damaged one aside"),
         ({"entries": [Entry("1", listed())]}, "ledger", WARNING, "Run it once"),
+        ({"entries": [Entry("1", listed())], "filled": {"Customers": {"2"}}}, "ledger", WARNING, "advertiser 2's"),
     ],
 )
 def test_each_cause_is_told_apart(given: dict[str, Any], check: str, outcome: Outcome, words: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
 from conftest import MARKER
-from terminal import COLUMNS, piped, typed
+from terminal import COLUMNS, EXECUTABLE, environment, piped, typed
 
 from target_tiktok_audiences.commands.explain import explain, explanation
 from target_tiktok_audiences.commands.reasons import MEANING, TODO
@@ -142,6 +143,19 @@ def test_a_rejected_value_ends_with_exit_code_1_and_its_reason(tmp_path: Path) -
     for words in ("phone_no_country", "no country code", "default_country"):
         assert words in ended.stdout
     assert piped("explain", "", "--contract", "EMAIL_SHA256", folder=tmp_path).exit_code == 1
+
+
+def test_bytes_that_are_no_text_are_rejected(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [*EXECUTABLE, "explain", "-", "--contract", "EMAIL_SHA256", "--digest", sha256("a@x.org")],
+        input=b"\xff\xfe@x.org",
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+        env=environment(tmp_path),
+    )
+    assert (ended.returncode, ended.stderr) == (1, b"")
+    assert b"email_syntax" in ended.stdout
 
 
 def test_json_says_the_same(tmp_path: Path) -> None:

@@ -103,6 +103,16 @@ def test_one_that_is_not_granted_is_a_row_with_the_reason_and_exit_code_1(shops:
     assert "not granted" in typed("advertisers", *CONFIG, folder=shops.folder).words
 
 
+def test_one_that_spoils_the_details_of_all_leaves_their_names(shops: Target, tiktok: Client) -> None:
+    configure(shops, **APP)
+    tiktok.fault(path="/advertiser/info/", code=40001, message="No permission to operate advertiser 3.")
+    tiktok.fault(path="/user/info/", code=40001, message="The access token lacks the required scope.")
+    rows = {row["advertiser_id"]: row for row in answer(shops, "advertisers")["advertisers"]}
+    assert (rows[OTHER_ADVERTISER]["name"], rows[OTHER_ADVERTISER]["error"]) == ("Shop", None)
+    third = rows["7000000000000000003"]
+    assert (third["name"], third["status"], "40001" in third["error"]) == ("Emulated advertiser", None, True)
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [

@@ -10,6 +10,7 @@ import click
 from target_tiktok_audiences.commands.answers import clear_errors, json_option, print_json, print_table
 from target_tiktok_audiences.commands.configuration import config_option, tiktok_of
 from target_tiktok_audiences.tiktok import Refused
+from target_tiktok_audiences.tiktok.codes import NO_PERMISSION
 
 if TYPE_CHECKING:
     from target_tiktok_audiences.settings import Settings
@@ -48,12 +49,17 @@ def advertisers(settings: Settings, *, as_json: bool) -> None:
 
 
 def _rows(tiktok: TikTok, settings: Settings) -> list[dict[str, Any]]:
-    tiktok.user()  # what is refused after this is not for the token
+    _prove_token(tiktok)
     names: dict[str, str | None] | None = None
     if settings.app_id and settings.app_secret:
         granted = tiktok.granted_advertisers(settings.app_id, settings.app_secret)
         names = {found.advertiser_id: found.advertiser_name for found in granted}
-    details = {found.advertiser_id: found for found in tiktok.advertisers(list(names or {}))}
+    details: dict[str, Advertiser] = {}
+    refusal = None
+    try:
+        details = {found.advertiser_id: found for found in tiktok.advertisers(list(names or {}))}
+    except Refused as refused:  # for the sake of one, perhaps; those of the configuration are asked about one by one
+        refusal = str(refused)
     configured = dict.fromkeys(feed.advertiser_id for feed in settings.feeds)
     errors: dict[str, str | None] = {}
     for advertiser_id in [each for each in configured if each not in details]:
@@ -66,10 +72,19 @@ def _rows(tiktok: TikTok, settings: Settings) -> list[dict[str, Any]]:
             **_shown(details.get(each), (names or {}).get(each)),
             "configured": each in configured,
             "granted": each in names if names is not None else None,
-            "error": errors.get(each),
+            "error": errors.get(each, None if each in details else refusal),
         }
         for each in dict.fromkeys([*configured, *(names or {})])
     ]
+
+
+def _prove_token(tiktok: TikTok) -> None:
+    """Raise what is wrong with the token; that it may not make this one call is not."""
+    try:
+        tiktok.user()
+    except Refused as refused:
+        if refused.code != NO_PERMISSION:
+            raise
 
 
 def _look_up(tiktok: TikTok, advertiser_id: str) -> tuple[Advertiser | None, str | None]:
@@ -87,11 +102,12 @@ def _shown(details: Advertiser | None, name: str | None) -> dict[str, Any]:
 
 
 def _cells(row: dict[str, Any]) -> dict[str, Any]:
-    refused = row["granted"] is False or row["error"]
     return {
         "mark": "*" if row["configured"] else "",
         "advertiser_id": row["advertiser_id"],
         "name": row["name"] or (row["error"] if row["configured"] else None),
-        "status": "not granted" if refused else (row["status"] or "").removeprefix("STATUS_").lower(),
+        "status": "not granted"
+        if row["granted"] is False or (row["configured"] and row["error"])
+        else (row["status"] or "").removeprefix("STATUS_").lower(),
         "where": ", ".join(filter(None, (row["country"], row["currency"], row["timezone"]))),
     }

@@ -13,7 +13,7 @@ import click
 from target_tiktok_audiences.commands.answers import clear_errors, json_option, print_json, print_table
 from target_tiktok_audiences.commands.configuration import config_option, tiktok_of
 from target_tiktok_audiences.commands.diagnosis import Access, Facts, Outcome, diagnose, worst
-from target_tiktok_audiences.commands.gathering import list_audiences, look_at_ledgers_of
+from target_tiktok_audiences.commands.gathering import advertisers_by_name, list_audiences, look_at_ledgers_of
 from target_tiktok_audiences.commands.overview import bring_together
 from target_tiktok_audiences.membership import PrivateFolder, folder_problem
 from target_tiktok_audiences.tiktok import TikTok, TikTokError
@@ -92,6 +92,7 @@ def _gather(settings: Settings, tiktok: TikTok, stale_after: timedelta, temporar
         ledger_error=folder_problem(settings.ledger_path) if settings.ledger_path else "",
         accesses=accesses,
         entries=entries,
+        filled=advertisers_by_name(settings, temporary),
     )
 
 

@@ -12,10 +12,11 @@ from target_tiktok_audiences.commands.overview import State
 from target_tiktok_audiences.commands.reasons import MEANING, TODO
 from target_tiktok_audiences.contracts import Rejection
 from target_tiktok_audiences.tiktok import AudienceType, Refused
+from target_tiktok_audiences.tiktok.codes import NO_PERMISSION
 from target_tiktok_audiences.tiktok.errors import AccessDenied, NoAnswer, NotTikTok, Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from target_tiktok_audiences.commands.overview import Entry
@@ -32,7 +33,6 @@ A_MAIN_REASON = 10
 """Per cent of the rejects."""
 FAILURES_IN_A_ROW = 3
 
-_NO_PERMISSION = 40001
 _AUTHORISE = "Authorise the app again, with all its consents, and set the new `access_token`."
 _TOKEN_TODO = {
     40102: f"The token has expired. {_AUTHORISE}",
@@ -92,8 +92,10 @@ class Facts:
     ledger_path: str | None = None
     ledger_error: str = ""
     accesses: Sequence[Access] = ()
-    entries: Sequence[Entry] = field(default_factory=list)
+    entries: Sequence[Entry] = ()
     """The audiences that are ours."""
+    filled: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """By name of an audience: the advertisers for whom there is a ledger of it, configured or not."""
 
 
 def diagnose(facts: Facts) -> list[Finding]:
@@ -143,7 +145,7 @@ def _clock(facts: Facts) -> Finding:
 
 def _is_about_token(error: TikTokError | None) -> bool:
     """Tell whether the token itself was refused; `user/info/` may need a scope that audiences do not need."""
-    return isinstance(error, AccessDenied) and error.code != _NO_PERMISSION
+    return isinstance(error, AccessDenied) and error.code != NO_PERMISSION
 
 
 def _token_is_good(facts: Facts) -> bool:
@@ -269,7 +271,7 @@ def _role(access: Access) -> Finding:
 
 
 def _of_audience(entry: Entry, facts: Facts) -> Iterator[Finding]:
-    yield _ledger(entry)
+    yield _ledger(entry, facts)
     yield _audience(entry, facts)
     yield _contract(entry)
     yield _state(entry, facts)
@@ -282,7 +284,12 @@ def _of_audience(entry: Entry, facts: Facts) -> Iterator[Finding]:
     yield _missing(runs)
 
 
-def _ledger(entry: Entry) -> Finding:
+def _ledger(entry: Entry, facts: Facts) -> Finding:
+    if entry.look is None and (others := facts.filled.get(entry.name)):
+        seen = f"There is none. The audience of this name that runs filled is advertiser {', '.join(sorted(others))}'s."
+        return Finding(
+            "ledger", Outcome.WARNING, seen, "Is `advertiser_id` right, and the `contract`? Then run it once."
+        )
     if entry.look is None:
         todo = "Run it once. If it has run: has the name, the contract or `ledger_path` been changed?"
         return Finding("ledger", Outcome.WARNING, "There is none: no run has come that far.", todo)

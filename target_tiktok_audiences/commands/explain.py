@@ -119,7 +119,8 @@ def _value(values: tuple[str, ...], *, echo: bool) -> str:
     if values and values[0] != "-":
         return values[0]
     if values:
-        return sys.stdin.read().rstrip("\r\n")
+        given = sys.stdin.buffer.read()
+        return given.decode(errors="surrogateescape").rstrip("\r\n")
     if not sys.stdin.isatty():
         raise click.UsageError("Give VALUE, or - to read it from standard input.")
     asked: str = click.prompt("Identifier", hide_input=not echo, err=True, default="", show_default=False)

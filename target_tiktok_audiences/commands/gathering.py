@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from target_tiktok_audiences.membership import load_database, look_at_ledgers
+from target_tiktok_audiences.membership import LedgerFolder, load_database, look_at_ledgers
 from target_tiktok_audiences.signals import signals
 from target_tiktok_audiences.tiktok import TikTokError
 
@@ -31,6 +31,15 @@ def look_at_ledgers_of(
         lambda card: card.api_host == settings.api_host and card.advertiser_id in advertiser_ids,
         runs=runs,
     )
+
+
+def advertisers_by_name(settings: Settings, temporary: Path) -> dict[str, set[str]]:
+    """Give, for each name of an audience, the advertisers for whom there is a ledger of it."""
+    found: dict[str, set[str]] = {}
+    for _, card in LedgerFolder(settings.ledger_path, temporary, dry_run=True).cards():
+        if card.api_host == settings.api_host:
+            found.setdefault(card.name, set()).add(card.advertiser_id)
+    return found
 
 
 def list_audiences(tiktok: TikTok, advertiser_id: str) -> tuple[list[Audience] | None, TikTokError | None]:

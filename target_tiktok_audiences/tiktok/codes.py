@@ -23,6 +23,8 @@ from target_tiktok_audiences.tiktok.errors import (
     SignatureMismatch,
 )
 
+NO_PERMISSION = 40001
+"""For one call, or one advertiser: the token itself is good."""
 NO_UPDATE_NEEDED = 40012
 """An update that changes nothing: it is done."""
 
