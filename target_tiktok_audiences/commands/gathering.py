@@ -25,12 +25,14 @@ def look_at_ledgers_of(
     if settings.ledger_path:
         with signals.held():
             load_database()
-    return look_at_ledgers(
+    looks = look_at_ledgers(
         settings.ledger_path,
         temporary,
         lambda card: card.api_host == settings.api_host and card.advertiser_id in advertiser_ids,
         runs=runs,
     )
+    signals.check()  # an error may be all that a ledger's database has made of a signal
+    return looks
 
 
 def advertisers_by_name(settings: Settings, temporary: Path) -> dict[str, set[str]]:
