@@ -367,7 +367,7 @@ def test_nobody_answers(config: str, tmp_path: Path) -> None:
 
 def test_what_is_wrong_is_told_before_anything_is_asked(config: str, tiktok: Client, tmp_path: Path) -> None:
     (tmp_path / "token.json").write_text(json.dumps({"access_token": "x", "api_url": tiktok.base}))
-    (tmp_path / "http.json").write_text('{"app_id": 1, "app_secret": "s", "api_url": "http://tiktok.example/"}')
+    (tmp_path / "http.json").write_text('{"app_id": "1", "app_secret": "s", "api_url": "http://tiktok.example/"}')
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

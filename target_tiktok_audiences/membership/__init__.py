@@ -6,6 +6,7 @@ from target_tiktok_audiences.membership.delivered import Counts
 from target_tiktok_audiences.membership.folder import Card, LedgerBusy, LedgerFolder, LedgerUnusable, OpenLedger
 from target_tiktok_audiences.membership.guard import check_binding, check_blast_radius, check_bookmark
 from target_tiktok_audiences.membership.ledger import Ledger, load_database
+from target_tiktok_audiences.membership.look import Look, folder_problem, look_at_ledgers
 from target_tiktok_audiences.membership.machine import write_whole
 from target_tiktok_audiences.membership.plan import (
     Do,
@@ -35,6 +36,7 @@ __all__ = [
     "LedgerFolder",
     "LedgerUnusable",
     "Limits",
+    "Look",
     "OpenLedger",
     "Part",
     "Past",
@@ -47,8 +49,10 @@ __all__ = [
     "check_blast_radius",
     "check_bookmark",
     "describe",
+    "folder_problem",
     "hold_for_processing",
     "load_database",
+    "look_at_ledgers",
     "make_plan",
     "total",
     "write_whole",

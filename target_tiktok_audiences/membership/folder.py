@@ -131,7 +131,7 @@ class OpenLedger:
         self._save = save
         self._database = path.with_suffix(".duckdb") if path else None
         if self._database and not save:
-            self._database = _copy(self._database, temporary)
+            self._database = copy_files(self._database, temporary)
         self.ledger = self._open()
 
     def found(self, audience_id: str) -> None:
@@ -162,7 +162,7 @@ class OpenLedger:
 
     def _connect(self) -> Ledger:
         """Open the database. Raises `LedgerDamaged`, and `LedgerUnusable` for what is no fault of the file."""
-        if self._database and not self._database.exists() and _log_of(self._database).exists():
+        if self._database and not self._database.exists() and log_of(self._database).exists():
             raise LedgerDamaged("the database is missing, and its write-ahead log is there")
         try:
             return Ledger(self._database, self._temporary / "spill")
@@ -232,7 +232,7 @@ def _prepare(folder: Path) -> None:
         raise LedgerUnusable(f"`ledger_path` cannot be written: {folder}. Let this user write there, and run again.")
 
 
-def _log_of(database: Path) -> Path:
+def log_of(database: Path) -> Path:
     """Give the file in which DuckDB keeps what is committed and not yet merged."""
     return database.with_name(f"{database.name}.wal")
 
@@ -241,8 +241,8 @@ def _put_aside(database: Path, what: str, ending: str) -> Path:
     """Rename a ledger, and its write-ahead log with it, to a name that no file has."""
     names = itertools.chain([what], (f"{what}-{number}" for number in itertools.count(2)))
     free = (database.with_suffix(f".{name}.{ending}") for name in names)
-    aside = next(path for path in free if not path.exists() and not _log_of(path).exists())
-    for file, new in ((database, aside), (_log_of(database), _log_of(aside))):
+    aside = next(path for path in free if not path.exists() and not log_of(path).exists())
+    for file, new in ((database, aside), (log_of(database), log_of(aside))):
         if file.exists():
             file.replace(new)
     return aside
@@ -254,9 +254,9 @@ def _fingerprint(card: Card, audience_id: str | None) -> str:
     return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-def _copy(database: Path, folder: Path) -> Path:
+def copy_files(database: Path, folder: Path) -> Path:
     """Copy a ledger's files, if it is there, to where they may be changed."""
-    for file in (database, _log_of(database)):
+    for file in (database, log_of(database)):
         if file.exists():
             shutil.copy(file, folder / file.name)
     return folder / database.name

@@ -1,7 +1,7 @@
 """TikTok's Business API: client, transport, models, codes, errors, retries. Knows nothing of Singer."""
 
 from target_tiktok_audiences.tiktok.client import API_URL, TikTok
-from target_tiktok_audiences.tiktok.errors import FileLost, NotEditable, NotFound, TikTokError
+from target_tiktok_audiences.tiktok.errors import FileLost, NotEditable, NotFound, Refused, TikTokError
 from target_tiktok_audiences.tiktok.models import Action, Advertiser, AudienceType, CalculateType
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "FileLost",
     "NotEditable",
     "NotFound",
+    "Refused",
     "TikTok",
     "TikTokError",
 ]

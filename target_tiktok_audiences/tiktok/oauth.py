@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
 from target_tiktok_audiences.tiktok.errors import AccessDenied
-from target_tiktok_audiences.tiktok.models import Advertiser, GrantedAdvertisers
+from target_tiktok_audiences.tiktok.models import Advertiser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,6 @@ _SCOPES = {
     32: "share custom audiences",
 }
 
-_IDS_OF_A_CALL = 100
 _BAD_CODE = {40101, 40110}
 _SANDBOX = "sandbox-ads.tiktok.com"
 _PRODUCTION = "business-api.tiktok.com"
@@ -111,15 +111,10 @@ def granted_advertisers(tiktok: TikTok, app_id: str, app_secret: str) -> list[Ad
 
     Their country and status need a permission of their own, which the app may not have: then these stay unknown.
     """
-    params = {"app_id": app_id, "secret": app_secret}
-    granted = tiktok.call("GET", "oauth2/advertiser/get/", GrantedAdvertisers, params=params).items
+    granted = tiktok.granted_advertisers(app_id, app_secret)
     found = {each.advertiser_id: Advertiser(each.advertiser_id, each.advertiser_name) for each in granted}
-    try:
-        for start in range(0, len(granted), _IDS_OF_A_CALL):
-            some = tiktok.advertisers([each.advertiser_id for each in granted[start : start + _IDS_OF_A_CALL]])
-            found |= {each.advertiser_id: each for each in some if each.advertiser_id in found}
-    except AccessDenied:
-        pass
+    with suppress(AccessDenied):
+        found |= {each.advertiser_id: each for each in tiktok.advertisers(list(found)) if each.advertiser_id in found}
     return sorted(found.values(), key=_place)
 
 

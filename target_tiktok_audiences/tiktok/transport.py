@@ -1,7 +1,7 @@
 """One request and its answer.
 
 Every answer is HTTP 200 with a `code`; 0 alone is success. The token travels in the header `Access-Token`, never in a
-URL; redirects are not followed, so that it goes nowhere else.
+URL (the app's secret must, in the one call that asks for it); redirects are not followed, so that it goes nowhere else.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Transport:
         secrets: Sequence[str] = (),
     ) -> None:
         self._token = access_token
-        self._secrets = [secret.encode() for secret in (access_token, *secrets) if secret]
+        self._secrets = {secret.encode() for secret in (access_token, *secrets) if secret}
         self._url = api_url.rstrip("/")
         self._user_agent = user_agent
         self._session = session or requests.Session()
@@ -80,6 +80,10 @@ class Transport:
         self.date: datetime | None = None
         """TikTok's clock, as its last answer gave it."""
         self.calls: list[Call] = []
+
+    def hide(self, secret: str) -> None:
+        """Let no text of TikTok's quote this, as it may not quote the token."""
+        self._secrets.add(secret.encode())
 
     def close(self) -> None:
         """Give the connections back."""
@@ -122,7 +126,7 @@ class Transport:
         """Unwrap an answer. The code in the body counts before the HTTP status, as TikTok says."""
         try:
             for secret in self._secrets:
-                content = content.replace(secret, b"***")  # nothing that TikTok says may quote it
+                content = content.replace(secret, b"***")  # nothing that TikTok says may quote one
             envelope = msgspec.json.decode(content, type=Envelope)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise _http_error(path, status) from None
