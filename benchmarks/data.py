@@ -37,12 +37,17 @@ def write(path: Path, first: int, last: int, *, narrow: bool = False, changed: b
     """Write the customers `first` to `last`. Every one has an address and a number that no other has."""
     record = _narrow if narrow else _wide
     with path.open("w", encoding="utf-8") as lines:
-        lines.write(f"{json.dumps(_schema(narrow=narrow))}\n")
+        lines.write(f"{json.dumps(schema(narrow=narrow))}\n")
         for start in range(first, last + 1, LINES):
             numbers = range(start, min(start + LINES, last + 1))
             lines.write("".join([record(number, changed=changed) for number in numbers]))
         lines.write(f"{json.dumps(_state(last))}\n")
     return Stream(path, last - first + 1)
+
+
+def rows(first: int, last: int) -> list[dict[str, Any]]:
+    """Give the wide records of some customers, for files of rows."""
+    return [json.loads(_wide(number, changed=False))["record"] for number in range(first, last + 1)]
 
 
 def _wide(number: int, *, changed: bool) -> str:
@@ -73,7 +78,8 @@ def _email(number: int, mixed: int, changed: bool) -> str:  # noqa: FBT001
     return f" {address}"
 
 
-def _schema(*, narrow: bool) -> dict[str, Any]:
+def schema(*, narrow: bool) -> dict[str, Any]:
+    """Give the SCHEMA of wide records, or of those with two columns."""
     text: dict[str, Any] = {"type": ["string", "null"]}
     columns: dict[str, Any] = {"id": {"type": "integer"}, "email": text}
     if not narrow:

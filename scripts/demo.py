@@ -1,4 +1,4 @@
-"""The demo, in ten acts; `scripts/demo` prepares the environment and runs it."""
+"""The demo, in ten acts; `scripts/demo` prepares the environment and runs it, or with `--connect` the other one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import connect_demo
 from customers import customers, email_digests, phone_digests
 from playground import ROOT, STATE_ID, TARGET, Project, emulator, postgres
 from rich.console import Console
@@ -49,6 +50,8 @@ def main() -> int:
     """Play all acts; whatever happens, nothing that they started goes on running."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
+    if sys.argv[1:] == ["--connect"]:
+        return connect_demo.main()
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     start = time.monotonic()

@@ -204,6 +204,10 @@ class Emulator:
         """Let its token manage these ad accounts, too."""
         self._call("/_emulator/advertisers", [{"advertiser_id": advertiser_id} for advertiser_id in ids])
 
+    def describe_advertisers(self, advertisers: Iterable[dict[str, str]]) -> None:
+        """Let it have these ad accounts, too, with all that is told about them."""
+        self._call("/_emulator/advertisers", list(advertisers))
+
     def advance(self, hours: float) -> None:
         """Move its clock forward."""
         self._call("/_emulator/clock", {"advance_hours": hours})

@@ -109,25 +109,23 @@ def path_errors(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"`{setting}` is no path, or in the home folder of somebody unknown"
 
 
-def token_errors(token: str) -> Iterator[str]:
-    """Describe what no access token can be."""
+def token_errors(token: str, setting: str = "access_token") -> Iterator[str]:
+    """Describe what no access token, or other credential of TikTok's, can be."""
     if not token.strip():
-        yield "`access_token` is empty"
+        yield f"`{setting}` is empty"
     elif not (token.isascii() and token.isprintable() and " " not in token):
-        yield "`access_token` holds white space or characters that no token has"
+        yield f"`{setting}` holds white space or characters that no token has"
 
 
-def url_errors(config: Mapping[str, Any]) -> Iterator[str]:
-    """Describe an `api_url` that cannot work, or over which the token could be read on its way."""
+def url_errors(api_url: str, secret: str) -> Iterator[str]:
+    """Describe an `api_url` that cannot work, or over which the secret, a token, could be read on its way."""
     try:
-        url = urlsplit(config["api_url"])
+        url = urlsplit(api_url)
     except ValueError:
         url = urlsplit("")
     if url.scheme not in {"http", "https"} or not url.hostname or url.username or url.query:
         yield "`api_url` must be a plain http or https address"
-    elif url.scheme == "http" and not (
-        _is_loopback(url.hostname) or config["access_token"].startswith(EMULATOR_TOKEN_PREFIX)
-    ):
+    elif url.scheme == "http" and not (_is_loopback(url.hostname) or secret.startswith(EMULATOR_TOKEN_PREFIX)):
         yield "`api_url` must be https: over http the access token could be read on its way"
 
 

@@ -14,19 +14,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-ABSENT = msgspec.UNSET
-"""Stands for the value of a column that a record does not have."""
+from target_tiktok_audiences.lines import Columns, Place, Row, decode_objects, needs_escapes
 
-Columns = dict[str, list[Any]]
-Take = Callable[[Columns, int, int], bool]
-"""Takes the columns of records, how many these are, and the line of the first; False if they go the SDK's way."""
-
-LARGEST_BLOCK = 8 * 2**20
-"""Bytes of a block; a larger one holds a line of a size that only the SDK's way looks at."""
+Take = Callable[[Columns, int, Place], bool]
+"""Takes the columns of records, how many these are, and the place of the first; False if they go the SDK's way."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +48,6 @@ _OTHERS = tuple(
 """Messages that go the SDK's way; their content is not looked at here."""
 
 
-def _needs_escapes(name: str) -> bool:
-    return len(msgspec.json.encode(name)) != len(name.encode()) + 2
-
-
 def _stream_of(message: Any) -> str | None:
     return None if isinstance(message, _OTHERS) else message.stream
 
@@ -66,7 +57,7 @@ class Express:
 
     def __init__(self) -> None:
         self._lanes: dict[str, Lane] = {}
-        self._fields: dict[str, str] = {}
+        self._row = Row(())
         self._decoder: msgspec.json.Decoder[Any] | None = None
         self.changed = False
         """Whether a lane was opened since the last block was decoded."""
@@ -74,28 +65,21 @@ class Express:
     def open(self, stream: str, columns: Sequence[str], take: Take) -> None:
         """Let a stream's records go by here from now on, unless a column has a name that the decoder does not take."""
         self._lanes.pop(stream, None)
-        if not any(_needs_escapes(name) for name in columns):
+        if not any(map(needs_escapes, columns)):
             self._lanes[stream] = Lane(tuple(columns), take)
         self._decoder, self.changed = None, True
 
-    def decode(self, block: bytes) -> Iterator[Stretch] | None:
-        """Decode a block of whole lines; None if it has to go the SDK's way.
+    def lane(self, stream: str | None) -> Lane | None:
+        """Give a stream's lane, if it is open."""
+        return self._lanes.get(stream or "")
 
-        Every line must begin and end as an object does, and give one: the decoder would take a value that stretches
-        over lines, or two in one, and it skips text that is no UTF-8 in columns that nobody needs.
-        """
+    def decode(self, block: bytes) -> Iterator[Stretch] | None:
+        """Decode a block of whole lines; None if it has to go the SDK's way."""
         self.changed = False
-        lines = block.count(b"\n")
-        all_objects = block[:1] == b"{" and block[-2:] == b"}\n" and block.count(b"}\n{") == lines - 1
-        if not (self._lanes and all_objects and len(block) <= LARGEST_BLOCK):
+        if not self._lanes:
             return None
-        try:
-            if not block.isascii():
-                block.decode()
-            messages = (self._decoder or self._new_decoder()).decode_lines(block)
-        except (msgspec.MsgspecError, ArithmeticError, RecursionError, UnicodeError):
-            return None
-        if len(messages) != lines:
+        messages = decode_objects(block, self._decoder or self._new_decoder())
+        if messages is None:
             return None
         if not any(map(_OTHERS.__contains__, set(map(type, messages)))):
             streams = set(map(_STREAM, messages))
@@ -103,25 +87,22 @@ class Express:
                 return iter([Stretch(streams.pop(), messages)])
         return (Stretch(stream, list(each)) for stream, each in groupby(messages, _stream_of))
 
-    def take(self, stretch: Stretch, line: int) -> bool:
-        """Hand records to their sink, if it has a lane; `line` is that of the first."""
-        lane = self._lanes.get(stretch.stream or "")
+    def take(self, stretch: Stretch, place: Place) -> bool:
+        """Hand records to their sink, if it has a lane; `place` is that of the first."""
+        lane = self.lane(stretch.stream)
         if lane is None:
             return False
         records = [message.record for message in stretch.messages]
-        columns = {name: list(map(attrgetter(self._fields[name]), records)) for name in lane.columns}
-        return lane.take(columns, len(records), line)
+        return lane.take(self._row.columns(records, lane.columns), len(records), place)
 
     def _new_decoder(self) -> msgspec.json.Decoder[Any]:
-        names = dict.fromkeys(name for lane in self._lanes.values() for name in lane.columns)
-        self._fields = {name: f"column_{number}" for number, name in enumerate(names)}
-        row = msgspec.defstruct(
-            "Row",
-            [(field, Any, msgspec.field(name=name, default=ABSENT)) for name, field in self._fields.items()],
-            gc=False,
-        )
+        self._row = Row(name for lane in self._lanes.values() for name in lane.columns)
         record = msgspec.defstruct(
-            "Record", [("stream", str), ("record", row)], tag_field="type", tag="RECORD", gc=False
+            "Record",
+            [("stream", Literal[tuple(self._lanes)]), ("record", self._row.type)],
+            tag_field="type",
+            tag="RECORD",
+            gc=False,
         )
         kinds: Any = record
         for other in _OTHERS:

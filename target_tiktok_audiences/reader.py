@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
 from collections import Counter
 from contextlib import suppress
-from decimal import Decimal
+from functools import partial
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
-import msgspec
 from singer_sdk.exceptions import InvalidInputLine
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
+from target_tiktok_audiences import lines
 from target_tiktok_audiences.express import Express
+from target_tiktok_audiences.lines import Place
 from target_tiktok_audiences.text import LONGEST_NAME, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-LONGEST_LINE = 32 * 2**20
-"""Bytes of one line, which is held whole: without a limit, a line that never ends would fill the memory.
-
-Twice what a document of MongoDB's may have. At its worst (nothing but empty lists) JSON takes 27 times as much memory
-when decoded, so this is also what keeps a hostile line below 1 GB.
-"""
-
-BLOCK = 2 * 2**20
-"""Bytes that are read at once; of a pipe there are never so many."""
-
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode  # Decimal, so that a STATE goes out as it came
 _SHAPES: dict[str, dict[str, type]] = {
     "SCHEMA": {"stream": str, "schema": dict},
     "RECORD": {"stream": str, "record": dict},
     "STATE": {"value": dict},
     "ACTIVATE_VERSION": {"stream": str},
-    "BATCH": {"stream": str},
+    "BATCH": {"stream": str, "encoding": dict, "manifest": list},
 }
 
 
@@ -46,10 +35,17 @@ class MessageReader(GenericSingerReader[bytes]):
 
     line_number = 0
     """Line of the input at which the reader stands, from 1."""
+    row: int | None = None
+    """Row at which it stands, from 1, while a BATCH is read."""
 
     def __init__(self) -> None:
         super().__init__()
         self.express = Express()
+
+    @property
+    def place(self) -> Place:
+        """Where in the input the reader stands."""
+        return Place(self.line_number, self.row)
 
     @property
     def default_input(self) -> IO[bytes]:
@@ -65,28 +61,16 @@ class MessageReader(GenericSingerReader[bytes]):
         """
         counts: Counter[str] = Counter()
         try:
-            for block in self._blocks(file_input or self.default_input):
+            for block in lines.blocks(partial(_read, file_input or self.default_input)):
                 rest = block
                 while rest:
                     rest = self._take(rest, callbacks, counts)
+        except lines.LineTooLong:
+            self.line_number += 1
+            raise self._too_long() from None
         except RecursionError:
             raise self._invalid("is nested too deeply") from None
         return counts
-
-    def _blocks(self, given: IO[bytes]) -> Iterator[bytes]:
-        """Give the input in blocks of whole lines."""
-        begun: list[bytes] = []  # of a line whose end is still to come
-        while piece := _read(given):
-            lines, end, rest = piece.rpartition(b"\n")
-            if end:
-                yield b"".join([*begun, lines, end])
-                begun.clear()
-            begun.append(rest)
-            if sum(map(len, begun)) > LONGEST_LINE:
-                self.line_number += 1
-                raise self._too_long()
-        if any(begun):
-            yield b"".join(begun)
 
     def _take(
         self, block: bytes, callbacks: dict[str, Callable[[dict[str, Any]], None]], counts: Counter[str]
@@ -97,29 +81,29 @@ class MessageReader(GenericSingerReader[bytes]):
         """
         stretches = self.express.decode(block)
         if stretches is None:
-            lines = io.BytesIO(block)
-            counts.update(super().process_lines(self._lines(lines), callbacks))  # type: ignore[arg-type]
-            return lines.read()
-        lines, passed = io.BytesIO(block), 0
+            rest = io.BytesIO(block)
+            counts.update(super().process_lines(self._lines(rest), callbacks))  # type: ignore[arg-type]
+            return rest.read()
+        rest, passed = io.BytesIO(block), 0
         for stretch in stretches:
             count = len(stretch.messages)
-            if self.express.take(stretch, self.line_number + 1):
+            if self.express.take(stretch, Place(self.line_number + 1)):
                 self.line_number += count
                 counts["RECORD"] += count
                 passed += count
                 continue
-            next(islice(lines, passed, passed), None)
+            next(islice(rest, passed, passed), None)
             passed = 0
-            counts.update(super().process_lines(self._lines(islice(lines, count)), callbacks))  # type: ignore[arg-type]
+            counts.update(super().process_lines(self._lines(islice(rest, count)), callbacks))  # type: ignore[arg-type]
             if self.express.changed:
-                return lines.read()
+                return rest.read()
         return b""
 
-    def _lines(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+    def _lines(self, given: Iterable[bytes]) -> Iterator[bytes]:
         """Give lines that are not blank, until a SCHEMA among them opens a lane."""
-        for line in lines:
+        for line in given:
             self.line_number += 1
-            if len(line) > LONGEST_LINE:
+            if len(line) > lines.LONGEST_LINE:
                 raise self._too_long()
             if not line.isspace():
                 yield line
@@ -129,9 +113,9 @@ class MessageReader(GenericSingerReader[bytes]):
     def deserialize_json(self, line: bytes) -> dict[str, Any]:
         """Decode a line and check that it is a message, so that nobody after this meets a surprise."""
         try:
-            message = _decode(line)
-        except (msgspec.DecodeError, ArithmeticError, UnicodeError):
-            message = self._decode_leniently(line)
+            message = lines.decode(line)
+        except (ValueError, ArithmeticError) as error:
+            message = self._decode_record(line, error)
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
             raise self._invalid("is no Singer message: it has no `type`")
         for key, kind in _SHAPES.get(message["type"], {}).items():
@@ -153,19 +137,13 @@ class MessageReader(GenericSingerReader[bytes]):
         if keys is not None and not (isinstance(keys, list) and all(map(is_name, keys))):
             raise self._invalid("is a SCHEMA message without proper `key_properties`")
 
-    def _decode_leniently(self, line: bytes) -> object:
-        """Decode what Python's own json writes and strict JSON forbids: NaN, Infinity, lone surrogates.
-
-        A record may also hold numbers beyond Python's limits, for it need not be passed on as it came.
-        """
-        try:
-            return json.loads(line, parse_float=Decimal)
-        except (ValueError, ArithmeticError) as exc:
-            with suppress(ValueError):
-                message = json.loads(line, parse_float=_number, parse_int=_number)
-                if isinstance(message, dict) and message.get("type") == "RECORD":
-                    return message
-            raise self._invalid(f"of {len(line):,} bytes is not JSON ({type(exc).__name__})") from None
+    def _decode_record(self, line: bytes, error: Exception) -> object:
+        """Decode a RECORD with numbers beyond measure; every other message goes out as it came, or not at all."""
+        with suppress(ValueError, ArithmeticError):
+            message = lines.decode_record(line)
+            if isinstance(message, dict) and message.get("type") == "RECORD":
+                return message
+        raise self._invalid(f"of {len(line):,} bytes is not JSON ({type(error).__name__})")
 
     def assert_line_requires(self, line_dict: dict[str, Any], requires: set[str]) -> None:  # type: ignore[override]
         """Check for keys; the SDK's own version quotes the message."""
@@ -177,23 +155,15 @@ class MessageReader(GenericSingerReader[bytes]):
 
     def _too_long(self) -> InvalidInputLine:
         return InvalidInputLine(
-            f"Line {self.line_number:,} of the input is longer than {LONGEST_LINE // 2**20} MiB. Deselect the stream's"
-            " large columns in the tap; an audience needs its identifier and its key."
+            f"Line {self.line_number:,} of the input is longer than {lines.LONGEST_LINE // 2**20} MiB. Deselect the"
+            " stream's large columns in the tap; an audience needs its identifier and its key."
         )
 
     def _invalid(self, what: str) -> InvalidInputLine:
-        return InvalidInputLine(f"Line {self.line_number:,} of the input {what}. Check the tap's output.")
-
-
-def _number(text: str) -> float | Decimal:
-    """Read a number as it is, or else as about what it is."""
-    try:
-        return int(text) if text.lstrip("-").isdecimal() else Decimal(text)
-    except (ValueError, ArithmeticError):
-        return float(text)
+        return InvalidInputLine(f"{self.place} {what}. Check the tap's output.")
 
 
 def _read(given: IO[bytes]) -> bytes:
     """Read what is there, up to a block; text, which only tests give, as the bytes that it stands for."""
-    piece: bytes | str = given.read1(BLOCK) if isinstance(given, io.BufferedIOBase) else given.read(BLOCK)
+    piece: bytes | str = given.read1(lines.BLOCK) if isinstance(given, io.BufferedIOBase) else given.read(lines.BLOCK)
     return piece.encode("utf-8", "surrogatepass") if isinstance(piece, str) else piece

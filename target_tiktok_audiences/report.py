@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from target_tiktok_audiences.lines import Place
+
 log = logging.getLogger(__name__)
 
 FIGURES = ("desired", "delivered", "added", "removed", "waiting", "in_flight", "files", "bytes", "calls")
@@ -143,9 +145,10 @@ class RejectsFile:
             self._lines = path.open("w", encoding="utf-8")
         self._with_key = with_key
 
-    def write(self, line: int, stream: str, contract: str, reason: str, key: dict[str, Any]) -> None:
+    def write(self, place: Place, stream: str, contract: str, reason: str, key: dict[str, Any]) -> None:
         """Add one rejected record; `key` are its key values, written only where they were asked for."""
-        reject = {"line": line, "stream": stream, "contract": contract, "reason": reason}
+        reject: dict[str, Any] = {"line": place.line} if place.row is None else {"line": place.line, "row": place.row}
+        reject |= {"stream": stream, "contract": contract, "reason": reason}
         if self._with_key:
             reject["key"] = key
         with self._telling():

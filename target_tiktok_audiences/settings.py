@@ -122,6 +122,21 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         title="Access token",
         description="Access token of TikTok's Business API, with the scope Audience Management.",
     ),
+    th.Property(
+        "app_id",
+        th.StringType(),
+        title="App ID",
+        description="The app at TikTok for Business Developers that the access token is of (in YAML, put it in quotes)."
+        " No run needs it; with it `connect` gets a token, `advertisers` lists all that the token may act for, and"
+        " `check` looks among them.",
+    ),
+    th.Property(
+        "app_secret",
+        th.StringType(),
+        secret=True,
+        title="App secret",
+        description="The secret of that app.",
+    ),
     *_defaults(_per_feed(), apply_hashing=True, load_method="append-only", max_removal_percent=10),
     th.Property(
         "audiences",
@@ -183,7 +198,8 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "rejects_path",
         th.StringType(),
         title="Rejects file",
-        description="JSON Lines file of rejected records: input line, stream, contract, reason; never the value.",
+        description="JSON Lines file of rejected records: input line, row of a BATCH, stream, contract, reason; never"
+        " the value.",
     ),
     th.Property(
         "rejects_key",
@@ -247,6 +263,8 @@ class Settings:
     """The configuration of a run, checked."""
 
     access_token: str = field(repr=False)
+    app_id: str | None
+    app_secret: str | None = field(repr=False)
     api_url: str
     feeds: tuple[Feed, ...]
     batch_size_rows: int | None
@@ -278,7 +296,8 @@ class Settings:
         """
         config = {**_DEFAULTS, **_given(config)}
         entries = config.get("audiences")
-        feeds, errors = [], [*token_errors(config["access_token"]), *url_errors(config), *path_errors(config)]
+        feeds, errors = [], [*token_errors(config["access_token"]), *path_errors(config)]
+        errors += url_errors(config["api_url"], config["access_token"])
         for number, entry in enumerate(entries or [{}]):
             merged = {**config, "stream": "*", **_given(entry)}
             where = f"audiences[{number}]: " if entries else ""
@@ -292,6 +311,8 @@ class Settings:
             raise ConfigValidationError(CONFIG_WRONG, errors=errors)
         return cls(
             access_token=config["access_token"],
+            app_id=(config.get("app_id") or "").strip() or None,
+            app_secret=(config.get("app_secret") or "").strip() or None,
             api_url=config["api_url"],
             feeds=tuple(dict.fromkeys(feeds)),
             batch_size_rows=config.get("batch_size_rows"),
@@ -304,6 +325,31 @@ class Settings:
             report_path=_path(config.get("report_path")),
             dry_run=config["dry_run"],
         )
+
+
+@dataclass(frozen=True)
+class AppSettings:
+    """The part of the configuration with which an app asks for access, checked."""
+
+    app_id: str
+    app_secret: str = field(repr=False)
+    api_url: str
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> AppSettings:
+        """Make them from a configuration that fits `SCHEMA`, as `Settings.from_config` does; nothing else is needed."""
+        config = {**_DEFAULTS, **_given(config)}
+        app_id, secret, api_url = (
+            (config.get("app_id") or "").strip(),
+            config.get("app_secret") or "",
+            config["api_url"],
+        )
+        errors = [] if app_id else ["`app_id` is missing: the app at TikTok for Business that asks for access"]
+        errors += token_errors(secret, "app_secret") if secret else ["`app_secret` is missing: the secret of that app"]
+        errors += url_errors(api_url, secret)
+        if errors:
+            raise ConfigValidationError(CONFIG_WRONG, errors=errors)
+        return cls(app_id, secret, api_url)
 
 
 def _feed(merged: Mapping[str, Any]) -> Feed:

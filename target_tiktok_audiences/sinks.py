@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import repeat
+from itertools import compress
 from typing import TYPE_CHECKING, Any, cast
 
 from referencing import Registry
@@ -15,16 +15,15 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from target_tiktok_audiences.columns import column_problem, quoted
 from target_tiktok_audiences.config_errors import name_errors
-from target_tiktok_audiences.contracts import Rejection
-from target_tiktok_audiences.express import ABSENT
+from target_tiktok_audiences.lines import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from singer_sdk import Target
 
-    from target_tiktok_audiences.contracts import BulkDigester
-    from target_tiktok_audiences.express import Columns
+    from target_tiktok_audiences.contracts import BulkDigester, Rejection
+    from target_tiktok_audiences.lines import Columns, Place
     from target_tiktok_audiences.membership import Books, Part
     from target_tiktok_audiences.reader import MessageReader
     from target_tiktok_audiences.run import Run
@@ -115,72 +114,75 @@ class StreamSink(RecordSink):
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:  # noqa: ARG002
         """Stage the identifiers of one record that came the SDK's way."""
-        self._stage({name: [record.get(name, ABSENT)] for name in self.columns}, 1, self._reader.line_number)
+        self._stage({name: [record.get(name, ABSENT)] for name in self.columns}, 1, self._reader.place)
 
-    def take(self, columns: Columns, count: int, line: int) -> bool:
+    def take(self, columns: Columns, count: int, place: Place) -> bool:
         """Stage the identifiers of records that came by the express lane, unless one lacks its key."""
         if any(ABSENT in columns[name] for name in self.key_properties):
             return False
-        self._stage(columns, count, line)
+        self._stage(columns, count, place)
         self.tally_record_read(count)
         self.tally_record_written(count)
         self.record_counter_metric.increment(count)
         return True
 
-    def _stage(self, columns: Columns, count: int, line: int) -> None:
+    def _stage(self, columns: Columns, count: int, place: Place) -> None:
         """Stage and count. A record marked as deleted adds nobody, in any load method."""
         if not self._begun:
             self._begun = True
             self._run.begin(self.stream_name, self._bookmark())
-        deleted = [mark not in (ABSENT, None, "", False) for mark in columns[DELETED_AT]]
+        marks = columns[DELETED_AT]
+        marked = marks.count(ABSENT) < count
+        deleted = [mark not in (ABSENT, None, "", False) for mark in marks] if marked else [False] * count
         for intake in self._intakes:
-            values = columns[intake.feed.identifier_field]
-            digests = intake.digests([None if value is ABSENT else value for value in values])
-            if not intake.part.binding.keys and set(map(type, digests)) == {bytes} and not any(deleted):
-                intake.part.books.read += count
-                intake.part.add(cast("list[bytes]", digests))
+            part, values = intake.part, columns[intake.feed.identifier_field]
+            part.books.read += count
+            found = intake.digests([None if value is ABSENT else value for value in values])
+            if any(deleted) or set(map(type, found)) != {bytes}:
+                digests = self._count(intake, found, deleted, columns, place)
             else:
-                self._stage_each(intake, columns, digests, deleted, line)
+                digests = cast("list[bytes | None]", found)
+            if part.binding.keys:
+                keys = zip(*(columns[name] for name in self.key_properties), strict=True)
+                said = [gone or value is not ABSENT for gone, value in zip(deleted, values, strict=True)]
+                part.say(list(compress(keys, said)), list(compress(digests, said)))
+            else:
+                part.add([digest for digest in digests if digest])
         for books in self._unmatched:
             books.read += count
             books.unmatched += count
         self._run.progress.read(count, self._run.count_rejected)
 
-    def _stage_each(
+    def _count(
         self,
         intake: Intake,
-        columns: Columns,
-        digests: Sequence[bytes | Rejection | None],
+        found: Sequence[bytes | Rejection | None],
         deleted: Sequence[bool],
-        line: int,
-    ) -> None:
-        """Stage records of which some have no digest, or go by their key; where there is no digest, count why."""
-        part, values = intake.part, columns[intake.feed.identifier_field]
-        keys = zip(*(columns[name] for name in self.key_properties), strict=True) if self.key_properties else repeat(())
-        for number, (found, gone, key) in enumerate(zip(digests, deleted, keys, strict=False)):
+        columns: Columns,
+        place: Place,
+    ) -> list[bytes | None]:
+        """Give the digests; where there is none, count why."""
+        books, digests = intake.part.books, list[bytes | None]()
+        for number, (one, gone) in enumerate(zip(found, deleted, strict=True)):
             digest = None
-            part.books.read += 1
             if gone:
-                part.books.deleted += 1
-            elif found is None:
-                part.books.missing += 1
-            elif isinstance(found, Rejection):
-                part.books.rejected[found.value] += 1
-                self._note_reject(intake.feed, found, line + number, key)
+                books.deleted += 1
+            elif one is None:
+                books.missing += 1
+            elif isinstance(one, bytes):
+                digest = one
             else:
-                digest = found
-            if part.binding.keys:
-                if gone or values[number] is not ABSENT:
-                    part.say(key, digest)
-            elif digest:
-                part.add([digest])
+                books.rejected[one.value] += 1
+                key = {name: columns[name][number] for name in self.key_properties}
+                self._note_reject(intake.feed, one, place.after(number), key)
+            digests.append(digest)
+        return digests
 
-    def _note_reject(self, feed: Feed, reason: Rejection, line: int, key: tuple[Any, ...]) -> None:
+    def _note_reject(self, feed: Feed, reason: Rejection, place: Place, key: dict[str, Any]) -> None:
         if (rejects := self._run.rejects) is not None:
             identifiers = {intake.feed.identifier_field for intake in self._intakes}
-            named = zip(self.key_properties, key, strict=True)
-            told = {name: value for name, value in named if name not in identifiers}
-            rejects.write(line, self.stream_name, feed.contract.name, reason.value, told)
+            told = {name: value for name, value in key.items() if name not in identifiers}
+            rejects.write(place, self.stream_name, feed.contract.name, reason.value, told)
 
     def get_validator(self) -> JSONSchemaValidator | None:
         """Give the SDK's validator of records, if it is asked for, made to fetch nothing.
@@ -219,12 +221,12 @@ class StreamSink(RecordSink):
             try:
                 self._validator.validate(record)
             except InvalidRecord as invalid:
-                raise BadRecord(_describe(invalid, self.stream_name, self._reader.line_number)) from None
+                raise BadRecord(_describe(invalid, self.stream_name, self._reader.place)) from None
             except RecursionError:
                 raise
             except Exception as error:  # noqa: BLE001 - a rule may be no rule: a pattern, a reference, a number
                 raise BadRecord(
-                    f"Line {self._reader.line_number:,} of the input: the SCHEMA of stream {self.stream_name} cannot be"
+                    f"{self._reader.place}: the SCHEMA of stream {self.stream_name} cannot be"
                     f" applied to a record ({type(error).__name__}). Correct the tap, or leave `validate_records` off."
                 ) from None
         return record
@@ -233,18 +235,17 @@ class StreamSink(RecordSink):
         """Ask for the key without listing the record, as the SDK does, over two lines."""
         for name in self.key_properties:
             if name not in record:
-                line = self._reader.line_number
                 raise MissingKeyPropertiesError(
-                    f"Line {line:,} of the input: a record of stream {self.stream_name} lacks its key {quoted(name)}."
+                    f"{self._reader.place}: a record of stream {self.stream_name} lacks its key {quoted(name)}."
                 )
 
 
-def _describe(invalid: InvalidRecord, stream: str, line: int) -> str:
+def _describe(invalid: InvalidRecord, stream: str, place: Place) -> str:
     cause = invalid.__cause__
     path = list(getattr(cause, "absolute_path", []))  # below the column, keys may be data
     column = f"column {quoted(path[0])}" if path else "a record"
     return (
-        f"Line {line:,} of the input: {column} of stream {stream} does not fit the stream's SCHEMA"
+        f"{place}: {column} of stream {stream} does not fit the stream's SCHEMA"
         f" (rule `{getattr(cause, 'validator', 'unknown')}`)."
         " Correct the tap, or leave `validate_records` off."
     )

@@ -25,6 +25,8 @@ from singer_sdk.plugin_base import JSONSchemaValidator
 from singer_sdk.singerlib.exceptions import SingerError
 
 from target_tiktok_audiences import __version__, config_errors, state
+from target_tiktok_audiences.batch import Batch
+from target_tiktok_audiences.lines import records_of
 from target_tiktok_audiences.membership import Problem, describe
 from target_tiktok_audiences.reader import MessageReader
 from target_tiktok_audiences.run import Run, RunFailed
@@ -41,8 +43,13 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from typing_extensions import Self
 
+    from target_tiktok_audiences.lines import Place
+
 EXPECTED = (SingerSDKError, SingerError, TikTokError, Problem, RunFailed, OSError)
 """What ends a run with one clear line; anything else is a fault of ours."""
+
+TALKERS = ("adlfs", "aiobotocore", "botocore", "fsspec", "gcsfs", "s3fs", "singer_sdk.mapper", "urllib3")
+"""Who would log query strings, addresses with credentials and values of records, where all is logged."""
 
 
 class TargetTikTokAudiences(Target):
@@ -55,6 +62,7 @@ class TargetTikTokAudiences(Target):
         PluginCapabilities.STREAM_MAPS,
         PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,
+        PluginCapabilities.BATCH,
         TargetCapabilities.VALIDATE_RECORDS,
     ]
     message_reader_class = MessageReader
@@ -142,7 +150,7 @@ class TargetTikTokAudiences(Target):
         for handler in logging.getLogger().handlers:
             handler.addFilter(keep_to_one_line)
         os.umask(0o077)  # what is written is nobody else's business: digests, and keys of rejected rows
-        for talker in ("urllib3", "singer_sdk.mapper"):  # they would log query strings, and values of records
+        for talker in TALKERS:
             logging.getLogger(talker).setLevel(logging.INFO)
         if sys.stdin is None or sys.stdout is None:
             cls.logger.error("Standard input and standard output are needed, and one of them is closed")
@@ -171,6 +179,12 @@ class TargetTikTokAudiences(Target):
             if option.name == "file_input":
                 option.type = click.File("rb")
         return command
+
+    @classmethod
+    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
+        """Take the SDK's settings but `batch_config`, which says where a tap writes; a target reads what it is told."""
+        super().append_builtin_config(config_jsonschema)
+        config_jsonschema["properties"].pop("batch_config", None)
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
@@ -244,11 +258,31 @@ class TargetTikTokAudiences(Target):
         """Ignore it: it comes before the records it speaks of. The SDK warns at each one."""
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
-        """Refuse it: the SDK would pass its records by the contracts, or fail without a word of why."""
-        raise InvalidInputLine(
-            f"Stream {message_dict['stream']} comes as BATCH files, which this target does not read. Switch"
-            " `batch_config` off in the tap."
-        )
+        """Read the files here: the SDK would hold each one whole, and pass by contracts, stream maps and validation.
+
+        Rows that nothing transforms go to their sink column by column, all others as the records that they are.
+        """
+        stream, reader = message_dict["stream"], self.message_reader
+        if stream not in self.mapper.stream_maps:
+            self._assert_sink_exists(stream)
+        batch = Batch(message_dict, reader.line_number)
+        lane = reader.express.lane(stream)
+        try:
+            if lane is None:
+                for record in batch.records():
+                    self._process_row(stream, record, batch.place)
+                return
+            for columns, rows in batch.columns(lane.columns):
+                if not lane.take(columns, rows, batch.place):
+                    for number, record in enumerate(records_of(columns, rows)):
+                        self._process_row(stream, record, batch.place.after(number))
+        finally:
+            reader.row = None
+
+    def _process_row(self, stream: str, record: dict[str, Any], place: Place) -> None:
+        """Let a row of a BATCH go the way of a RECORD."""
+        self.message_reader.row = place.row
+        self._process_record_message({"type": "RECORD", "stream": stream, "record": record})
 
     def _setup_signal_handlers(self) -> None:
         """Leave ours in place; at a signal the SDK would drain half a stream, emit its STATE and exit 0."""

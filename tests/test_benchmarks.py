@@ -34,6 +34,14 @@ def test_all_make_the_same_digests_as_the_floor(names: str) -> None:
         assert title in ended.stdout
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_files_of_a_batch_are_written_and_read(kind: str) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks/batch.py"), "--rows", "2000", "--format", kind]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    assert f"2,000 rows of {kind}: " in ended.stdout
+
+
 def test_the_floor_hashes_the_normal_form(tmp_path: Path) -> None:
     values = ["ada@example.com", " Ada.B@Example.com\t", "m\N{NO-BREAK SPACE}x@example.net"]
     records = [{"type": "RECORD", "record": {"id": 1, "email": value, "name": "A"}} for value in [*values, None]]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 import time
+from decimal import Decimal
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from target_tiktok_audiences.contracts import CONTRACTS, Rejected, Rejection, device_id, email, numbering, sha256
+from target_tiktok_audiences.membership.staging import _names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -89,6 +92,14 @@ JSON = st.recursive(
 @settings(max_examples=20_000 if LONG else 300, deadline=None)
 def test_any_values(values: list[object], country: str | None) -> None:
     check(values, country)
+
+
+@given(
+    st.lists(st.tuples(JSON | st.sampled_from(["], [", "]", ", ", [[1], [2]], [], 1.5, Decimal("1.50")])), max_size=8)
+)
+def test_keys_have_the_same_names_together_and_alone(keys: list[tuple[object]]) -> None:
+    alone = [hashlib.blake2b(json.dumps([key], default=str).encode(), digest_size=16).hexdigest() for (key,) in keys]
+    assert _names(keys) == alone
 
 
 def test_hostile_values_spoil_nobody_else() -> None:

@@ -30,10 +30,14 @@ def page(tiktok: Client, **query: str) -> requests.Response:
     return requests.get(f"{tiktok.url}/portal/auth", params=query, timeout=10)
 
 
-def decide(tiktok: Client, decision: str) -> dict[str, list[str]]:
+def decide(tiktok: Client, decision: str, **form: str) -> dict[str, list[str]]:
     query = {"app_id": "emulator-app", "state": "s & t", "redirect_uri": REDIRECT}
     answer = requests.post(
-        f"{tiktok.url}/portal/auth", params=query, data={"decision": decision}, allow_redirects=False, timeout=10
+        f"{tiktok.url}/portal/auth",
+        params=query,
+        data={"decision": decision, **form},
+        allow_redirects=False,
+        timeout=10,
     )
     assert answer.status_code == 303
     target = urlsplit(answer.headers["Location"])
@@ -141,3 +145,30 @@ def test_a_token_lists_and_describes_its_advertisers_alone(tiktok: Client) -> No
     assert tiktok.get("/advertiser/info/", advertiser_ids=f'["{ADVERTISER}"]')["code"] == 40001
     assert tiktok.get("/advertiser/info/")["code"] == 40002
     assert set(tiktok.get("/user/info/")["data"]) == {"core_user_id", "display_name", "email", "create_time"}
+
+
+def test_an_approval_may_grant_less_than_was_asked_for(tiktok: Client) -> None:
+    for scopes, granted in {"30": [30], "31": [31], "": []}.items():
+        code = decide(tiktok, "approve", scopes=scopes)["auth_code"][0]
+        assert exchange(tiktok, code)["data"]["scope"] == granted
+    query = {"app_id": "emulator-app", "redirect_uri": REDIRECT}
+    form = {"decision": "approve", "scopes": "99"}
+    assert requests.post(f"{tiktok.url}/portal/auth", params=query, data=form, timeout=10).status_code == 400
+
+
+def test_an_answer_may_come_with_another_state(tiktok: Client) -> None:
+    query = decide(tiktok, "other_state")
+    assert query["state"] != ["s & t"]
+    assert exchange(tiktok, query["auth_code"][0])["code"] == 0
+
+
+def test_the_page_shows_some_of_many_advertisers(tiktok: Client) -> None:
+    tiktok.control("advertisers", [{"advertiser_id": str(number)} for number in range(2000)])
+    assert page(tiktok).text.count("<li>") == 11
+    assert "and 1,992 more" in page(tiktok).text
+
+
+def test_a_user_without_advertisers(tiktok: Client) -> None:
+    tiktok.control("advertisers", method="DELETE")
+    answer = exchange(tiktok, decide(tiktok, "approve")["auth_code"][0])
+    assert answer["data"]["advertiser_ids"] == []

@@ -64,6 +64,8 @@ def outcome(config: dict[str, Any], data: io.BytesIO, folder: Path) -> dict[str,
         books = [each.as_dict() for audience in run.report.audiences for each in audience.books]
         unmatched = [each.as_dict() for each in run.report.unmatched]
         latest = target._latest_state  # noqa: SLF001
+        sinks = target._sinks_active.items()  # noqa: SLF001
+        tallies = {name: (sink._total_records_read, sink._total_records_written) for name, sink in sinks}  # noqa: SLF001
     return {
         "told": told,
         "counts": counts,
@@ -71,6 +73,7 @@ def outcome(config: dict[str, Any], data: io.BytesIO, folder: Path) -> dict[str,
         "books": books,
         "unmatched": unmatched,
         "rejects": rejects.read_text(),
+        "tallies": tallies,
         "bookmarks": run._bookmarks,  # noqa: SLF001
         "state": str(latest),
     }

@@ -37,7 +37,10 @@ BAD_INPUT: dict[str, tuple[Sequence[object], list[str]]] = {
         [schema(), {"type": "RECORD", "stream": STREAM, "record": {"email": email(1)}}],
         ["Line 2", "key `id`"],
     ),
-    "BATCH files": ([schema(), {"type": "BATCH", "stream": STREAM, "manifest": []}], ["BATCH", "batch_config"]),
+    "a BATCH without its encoding": (
+        [schema(), {"type": "BATCH", "stream": STREAM, "manifest": []}],
+        ["Line 2", "BATCH", "`encoding`"],
+    ),
     "no identifier column": (
         [schema(mail=TEXT, name=TEXT), *people(1, 1000)],
         [STREAM, "no column `email`", "id, mail, name", "identifier_field", "on_unmatched_stream"],

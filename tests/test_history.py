@@ -17,7 +17,7 @@ from target_tiktok_audiences.commands.history import BLOCKS, _course, history
 from target_tiktok_audiences.contracts import Rejection
 from target_tiktok_audiences.history.books import WORDS, why_smaller
 from target_tiktok_audiences.history.runs import COUNTED, History, RunOf
-from target_tiktok_audiences.membership import LedgerFolder, folder
+from target_tiktok_audiences.membership import LedgerFolder, look
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,7 +123,7 @@ def test_a_run_at_work_is_neither_disturbed_nor_in_the_way(filled: Target, tikto
     (_, card) = ledgers.cards()[0]
     opened = ledgers.open(card)
     try:
-        opened.ledger.journal({"plan": "NOTHING", "outcome": "ok"}, opened.ledger.runs()[-1][0])
+        opened.ledger.journal({"plan": "NOTHING", "outcome": "ok"}, opened.ledger.runs()[0][0])
         (customers,) = audiences(filled, card.name)
         assert len(customers["runs"]) == len(opened.ledger.runs())
     finally:
@@ -134,9 +134,9 @@ def test_a_run_at_work_is_neither_disturbed_nor_in_the_way(filled: Target, tikto
 
 def test_while_it_is_written_it_says_so(filled: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     stamps = iter(range(100))
-    monkeypatch.setattr(folder, "_stamps", lambda _: [next(stamps)])
+    monkeypatch.setattr(look, "_stamps", lambda _: [next(stamps)])
     told = run_history(filled, "Customers")
-    assert (told.exit_code, "Look again" in told.output) == (1, True)
+    assert (told.exit_code, "look again" in told.output) == (1, True)
 
 
 def test_erased_people_are_counted(filled: Target, tiktok: Client) -> None:

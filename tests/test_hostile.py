@@ -20,7 +20,8 @@ from test_failures import TEXT, check
 from test_forget import run_forget
 from test_process import environment, lines
 
-from target_tiktok_audiences import express, reader
+from target_tiktok_audiences import lines as blocks
+from target_tiktok_audiences import reader
 from target_tiktok_audiences.report import AudienceReport, RunReport
 from target_tiktok_audiences.state import DEEPEST, KEY
 from target_tiktok_audiences.table import show
@@ -108,15 +109,15 @@ def watched(target: Target) -> Iterator[Target]:
 
 def test_a_line_up_to_the_limit_is_read_and_none_beyond(monkeypatch: pytest.MonkeyPatch, target: Target) -> None:
     given = stream_of(1, 1000)
-    monkeypatch.setattr(reader, "LONGEST_LINE", max(len(json.dumps(message)) for message in given) + 1)
-    monkeypatch.setattr(express, "LARGEST_BLOCK", 100)
+    monkeypatch.setattr(blocks, "LONGEST_LINE", max(len(json.dumps(message)) for message in given) + 1)
+    monkeypatch.setattr(blocks, "LARGEST_BLOCK", 100)
     assert target.run(given).exit_code == 0
     longer = record(2000, email=email(2000), note="x" * 500)
     check(target.run([*given, longer, state()]), "Line 1,003 of the input is longer than", "Deselect")
 
 
 def test_text_is_bounded_as_bytes_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "LONGEST_LINE", 10)
+    monkeypatch.setattr(blocks, "LONGEST_LINE", 10)
     with pytest.raises(InvalidInputLine, match="Line 2 of the input is longer"):
         reader.MessageReader().process_lines(io.StringIO("\n" + " " * 11), {})  # type: ignore[arg-type]
 
@@ -192,10 +193,10 @@ def test_memory_is_bounded_whatever_a_line_holds(tmp_path: Path) -> None:
         peak, told = peak_memory(str(config), tmp_path, long_record(megabytes))
         assert "Line 2 of the input is longer than 32 MiB. Deselect" in told
         assert MARKER not in told
-        assert peak < usual + 4 * reader.LONGEST_LINE
-    peak, told = peak_memory(str(config), tmp_path, hostile_record(reader.LONGEST_LINE))
+        assert peak < usual + 4 * blocks.LONGEST_LINE
+    peak, told = peak_memory(str(config), tmp_path, hostile_record(blocks.LONGEST_LINE))
     assert "Line 3 of the input of 7 bytes is not JSON" in told
-    assert peak < usual + 32 * reader.LONGEST_LINE
+    assert peak < usual + 32 * blocks.LONGEST_LINE
 
 
 # Deep nesting

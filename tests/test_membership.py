@@ -244,7 +244,7 @@ def staged(
         if value is None:
             part.books.missing += 1
         if binding.keys:
-            part.say([key], None if value is None else digest(value))
+            part.say([[key]], [None if value is None else digest(value)])
         elif value is not None:
             part.add([digest(value)])
     return part

@@ -154,11 +154,20 @@ def test_the_sdk_hides_the_mark_of_deleted_rows(caplog: pytest.LogCaptureFixture
     assert "columns: ['id']" in log
 
 
-def test_the_sdk_warns_of_versions_and_takes_batches(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_sdk_warns_of_versions_and_lets_batches_go_by(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     assert "ACTIVATE_VERSION" in log_of_plain_target(
         caplog, schema(), {"type": "ACTIVATE_VERSION", "stream": "customers", "version": 1}
     )
-    assert "batch_config" not in log_of_plain_target(caplog, schema(), {"type": "BATCH", "stream": "customers"})
+    (tmp_path / "rows.jsonl").write_text('{"id": 1}\n')
+    batch = {
+        "type": "BATCH",
+        "stream": "customers",
+        "encoding": {"format": "jsonl"},
+        "manifest": [f"file://{tmp_path}/rows.jsonl"],
+    }
+    log = log_of_plain_target(caplog, schema(), batch)
+    assert "1 batch manifests" in log
+    assert "columns: ['id']" not in log
 
 
 def test_the_sdk_emits_state_whatever_became_of_the_data(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from contextlib import contextmanager
@@ -12,22 +13,27 @@ import click
 
 from target_tiktok_audiences.membership import LedgerError, Problem, describe
 from target_tiktok_audiences.signals import signals
-from target_tiktok_audiences.text import one_line
+from target_tiktok_audiences.text import keep_to_one_line, one_line
 from target_tiktok_audiences.tiktok import TikTokError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-WIDEST = 10_000
-"""Characters of a line, where no terminal says how many it has."""
+    from rich.table import Table
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+_ENDLESS = 10_000
+"""Columns, where no terminal sets a limit."""
 
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
     """End the command with one line and exit code 1 if something expected goes wrong inside; obey signals."""
     os.umask(0o077)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(keep_to_one_line)
+    logging.getLogger("urllib3").setLevel(logging.INFO)  # it would log query strings, where the app's secret is
     signals.watch()
     try:
         yield
@@ -41,13 +47,15 @@ def fail(message: str) -> None:
     sys.exit(1)
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], headings: Mapping[str, str], *, title: str | None = None) -> None:
+def print_table(
+    rows: Sequence[Mapping[str, Any]], headings: Mapping[str, str], *, title: str | None = None, err: bool = False
+) -> None:
     """Draw one line for each row, with the columns that `headings` names: heading by key of the row.
 
-    On a terminal it is as wide as that; elsewhere as wide as it needs to be, so that nothing is cut.
+    On a terminal it is as wide as that; elsewhere as wide as it needs to be, so that nothing is cut. `err` draws it on
+    standard error, where standard output is for something else.
     """
-    from rich.console import Console  # noqa: PLC0415 - rich takes long to load
-    from rich.markup import escape  # noqa: PLC0415
+    from rich.markup import escape  # noqa: PLC0415 - rich takes long to load
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(title=title)
@@ -56,16 +64,33 @@ def print_table(rows: Sequence[Mapping[str, Any]], headings: Mapping[str, str], 
         table.add_column(heading, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(_cell(row.get(key))) for key in headings))
-    console = Console()
-    if not console.is_terminal:
-        wide = console.options.update(width=WIDEST)
-        console = Console(width=max(80, console.measure(table, options=wide).maximum))
-    console.print(table)
+    _print(table, err=err)
+
+
+def print_answers(answers: Mapping[str, Any]) -> None:
+    """Draw one line for each answer, without a frame: a digest must fit into 80 columns, to be copied."""
+    from rich.markup import escape  # noqa: PLC0415 - as above
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table.grid("", "", padding=(0, 2))
+    for name, answer in answers.items():
+        table.add_row(name, escape(_cell(answer)))
+    _print(table)
 
 
 def print_json(answer: Any) -> None:
     """Print an answer for programs."""
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def _print(table: Table, *, err: bool = False) -> None:
+    from rich.console import Console  # noqa: PLC0415 - as above
+
+    console = Console(stderr=err)
+    if not console.is_terminal:
+        console.width = _ENDLESS
+        console.width = max(80, console.measure(table).maximum)
+    console.print(table)
 
 
 def _cell(value: Any) -> str:

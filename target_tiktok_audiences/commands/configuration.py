@@ -1,49 +1,91 @@
-"""The configuration of a subcommand: the same `--config` as the target's."""
+"""The configuration of a subcommand, the same `--config` as the target's; and TikTok, as it says."""
 
 from __future__ import annotations
 
+import logging
 import os
+from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.plugin_base import JSONSchemaValidator
 
-from target_tiktok_audiences import config_errors
-from target_tiktok_audiences.settings import Settings
+from target_tiktok_audiences import __version__, config_errors
+from target_tiktok_audiences.settings import AppSettings, Settings
+from target_tiktok_audiences.signals import signals
 from target_tiktok_audiences.target import TargetTikTokAudiences
+from target_tiktok_audiences.tiktok import TikTok
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
 _VARIABLES = "TARGET_TIKTOK_AUDIENCES_"
+_PATIENCE_S = 5.0
+"""For all pauses before a call is made again."""
 
 
 def config_option(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the option `--config`; it receives `settings`."""
+    return _option(command, "settings", Settings.from_config, TargetTikTokAudiences.config_jsonschema["required"])
+
+
+def app_config_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that comes before there is a token the option `--config`; it receives `app`."""
+    return _option(command, "app", AppSettings.from_config, [])
+
+
+def _option(
+    command: Callable[..., None], name: str, make: Callable[[Mapping[str, Any]], Any], required: list[str]
+) -> Callable[..., None]:
     return click.option(
         "--config",
-        "settings",
+        name,
         multiple=True,
         required=True,
-        callback=_read,
+        callback=partial(_read, make=make, required=required),
         help="Configuration file, or ENV for environment variables; may be repeated.",
     )(command)
 
 
-def _read(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> Settings:
+@contextmanager
+def tiktok_of(settings: Settings) -> Iterator[TikTok]:
+    """Give TikTok's client for a command that only looks, while somebody waits: a signal may interrupt it anywhere."""
+    client = TikTok(
+        settings.access_token,
+        settings.api_url,
+        user_agent=f"{TargetTikTokAudiences.name}/{__version__}",
+        sleep=TargetTikTokAudiences.sleep,
+        patience_s=_PATIENCE_S,
+    )
+    with closing(client), signals.interrupting():
+        yield client
+
+
+def _read(
+    ctx: click.Context,
+    param: click.Parameter,
+    value: tuple[str, ...],
+    *,
+    make: Callable[[Mapping[str, Any]], Any],
+    required: list[str],
+) -> Any:
+    logging.getLogger("singer_sdk.configuration").setLevel(logging.WARNING)  # it tells of each variable that it reads
     found = TargetTikTokAudiences.cb_config(ctx, param, value)  # type: ignore[arg-type]
     schema: dict[str, Any] = TargetTikTokAudiences.config_jsonschema
     TargetTikTokAudiences.append_builtin_config(schema)
+    schema = {**schema, "required": required}
     config = dict(found.config)
     errors = []
     if found.parse_env:
         errors = config_errors.unreadable_variables(os.environ, _VARIABLES, schema)
         config |= {} if errors else TargetTikTokAudiences._env_var_config  # noqa: SLF001
-    errors += config_errors.schema_errors(JSONSchemaValidator(schema), config)
+    if not errors:
+        errors = config_errors.schema_errors(JSONSchemaValidator(schema), config)
     try:
         if not errors:
-            return Settings.from_config(config)
+            return make(config)
     except ConfigValidationError as wrong:
         errors = wrong.errors
     raise click.BadParameter("; ".join(errors), ctx, param)

@@ -6,12 +6,19 @@ from typing import Any
 
 import click
 
+from target_tiktok_audiences.commands.advertisers import advertisers
+from target_tiktok_audiences.commands.audiences import audiences
+from target_tiktok_audiences.commands.check import check
+from target_tiktok_audiences.commands.connect import connect
 from target_tiktok_audiences.commands.contracts import contracts
 from target_tiktok_audiences.commands.emulator import emulator
 from target_tiktok_audiences.commands.erase import erase_command
+from target_tiktok_audiences.commands.explain import explain
 from target_tiktok_audiences.commands.forget import forget
 from target_tiktok_audiences.commands.history import history
 from target_tiktok_audiences.target import TargetTikTokAudiences
+
+COMMANDS = (advertisers, audiences, check, connect, contracts, emulator, erase_command, explain, forget, history)
 
 
 def run_command() -> None:
@@ -23,7 +30,7 @@ def run_command() -> None:
         params=singer.params,
         callback=_run_target,
         invoke_without_command=True,
-        commands=[contracts, emulator, erase_command, forget, history],
+        commands=COMMANDS,
     )(prog_name=singer.name)
 
 

@@ -64,6 +64,7 @@ class AuthCode:
     """What the browser brings back after an approval."""
 
     expires: datetime
+    scopes: tuple[int, ...]
     spent: bool = False
 
 
@@ -113,10 +114,10 @@ class Accounts:
                 return advertiser
         raise Refusal(Code.NO_PERMISSION, f"No permission to operate advertiser {advertiser_id}.")
 
-    def new_auth_code(self, now: datetime) -> str:
-        """Make the code that an approval hands to the app."""
+    def new_auth_code(self, now: datetime, scopes: tuple[int, ...]) -> str:
+        """Make the code that an approval of these permissions hands to the app."""
         code = secrets.token_hex(20)
-        self._codes[code] = AuthCode(now + AUTH_CODE_LIFETIME)
+        self._codes[code] = AuthCode(now + AUTH_CODE_LIFETIME, scopes)
         return code
 
     def check_app(self, app_id: str, secret: str) -> None:
@@ -133,7 +134,7 @@ class Accounts:
             raise Refusal(Code.AUTH_CODE_SPENT, "Auth code is expired or has been used.")
         code.spent = True
         token = f"emulator-{secrets.token_hex(16)}"
-        self.grants[token] = Grant()
+        self.grants[token] = Grant(scopes=code.scopes)
         return token, self.grants[token]
 
     def revoke(self, token: str) -> None:

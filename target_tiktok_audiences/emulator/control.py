@@ -92,6 +92,7 @@ def control_routes(emulator: Emulator) -> list[Route]:
         route("requests", "GET", _show_requests),
         route("tokens", "POST", _add_token),
         route("advertisers", "POST", _add_advertisers),
+        route("advertisers", "DELETE", _forget_advertisers),
     ]
 
 
@@ -215,6 +216,13 @@ async def _add_advertisers(emulator: Emulator, request: Request) -> Response:
     except (ZoneInfoNotFoundError, ValueError):
         raise HTTPException(HTTPStatus.BAD_REQUEST, "timezone: unknown") from None
     emulator.accounts.add(new)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+async def _forget_advertisers(emulator: Emulator, request: Request) -> Response:
+    """Leave tokens with nobody to act for."""
+    del request
+    emulator.accounts.advertisers.clear()
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 

@@ -27,7 +27,8 @@ PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>body {{ font: 1.1rem/1.5 sans-serif; margin: 2rem auto; max-width: 36rem; padding: 0 1rem }}
-button {{ font: inherit; padding: .5rem 1.5rem; margin-right: 1rem }}</style>
+label {{ display: block; margin: 1rem 0 }}
+button, select {{ font: inherit; padding: .5rem 1.5rem; margin: 0 1rem .5rem 0; max-width: 100% }}</style>
 </head>
 <body>
 <main>
@@ -42,9 +43,21 @@ QUESTION = """<p>This is the TikTok emulator: nothing real is authorised here.</
 <p>The app <strong>{app_id}</strong> asks for the permission <em>Audience Management</em> on these advertisers:</p>
 <ul>{advertisers}</ul>
 <form method="post">
+<label>Permissions to grant
+<select name="scopes">{permissions}</select></label>
 <button name="decision" value="approve">Approve</button>
 <button name="decision" value="deny">Deny</button>
+<button name="decision" value="other_state">Approve, but come back with another state</button>
 </form>"""
+
+# TikTok lets whoever approves leave some out.
+PERMISSIONS = {
+    "3,30,31,32": "Audience Management: all of it",
+    "30": "Read custom audiences alone",
+    "31": "Create and update custom audiences alone",
+    "": "None of these",
+}
+SHOWN_ADVERTISERS = 10
 
 
 def exchange_code(emulator: Emulator, call: Call) -> Data:
@@ -126,19 +139,35 @@ async def authorisation_page(request: Request, emulator: Emulator) -> Response:
     if not _is_web_address(redirect_uri):
         return _page("Wrong address", "<p>The redirect_uri of this address is missing or no web address.</p>", 400)
     if request.method == "GET":
-        names = (
-            f"<li>{escape(each.name)} ({escape(each.advertiser_id)})</li>"
-            for each in emulator.accounts.advertisers.values()
-        )
-        return _page("Authorise this app?", QUESTION.format(app_id=escape(emulator.app_id), advertisers="".join(names)))
+        return _question(emulator)
+    form = await request.form()
+    decision, scopes = form.get("decision"), str(form.get("scopes", next(iter(PERMISSIONS))))
     answer = {"state": query["state"]} if "state" in query else {}
-    if (await request.form()).get("decision") == "approve":
+    if decision == "other_state":
+        answer = {"state": secrets.token_hex(16)}
+    if scopes not in PERMISSIONS:
+        return _page("Wrong permissions", "<p>No such permissions can be granted here.</p>", 400)
+    if decision in {"approve", "other_state"}:
+        auth_code = emulator.accounts.new_auth_code(emulator.now(), tuple(map(int, filter(None, scopes.split(",")))))
         # The other code that TikTok sends along is of no use, and is here to catch a client that takes it.
-        answer |= {"auth_code": emulator.accounts.new_auth_code(emulator.now()), "code": secrets.token_hex(20)}
+        answer |= {"auth_code": auth_code, "code": secrets.token_hex(20)}
     else:
         # What TikTok sends after a refusal is not documented; this is the usual OAuth answer.
         answer |= {"error": "access_denied"}
     return RedirectResponse(_with_query(redirect_uri, answer), 303)
+
+
+def _question(emulator: Emulator) -> Response:
+    advertisers = list(emulator.accounts.advertisers.values())
+    lines = [f"{escape(each.name)} ({escape(each.advertiser_id)})" for each in advertisers[:SHOWN_ADVERTISERS]]
+    if len(advertisers) > SHOWN_ADVERTISERS:
+        lines.append(f"and {len(advertisers) - SHOWN_ADVERTISERS:,} more")
+    question = QUESTION.format(
+        app_id=escape(emulator.app_id),
+        advertisers="".join(f"<li>{line}</li>" for line in lines),
+        permissions="".join(f'<option value="{value}">{text}</option>' for value, text in PERMISSIONS.items()),
+    )
+    return _page("Authorise this app?", question)
 
 
 def _page(title: str, content: str, status: int = 200) -> Response:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from target_tiktok_audiences.membership import LedgerBusy, LedgerError, Problem, describe, look
+from target_tiktok_audiences.membership import LedgerError, Problem, describe, opened_copy
 from target_tiktok_audiences.signals import signals
 
 if TYPE_CHECKING:
@@ -77,15 +77,15 @@ def read_histories(ledgers: LedgerFolder, host: str, audience: str | None, tempo
 def _read(path: Path, card: Card, temporary: Path) -> History:
     history = History(card.name, card.audience_id, card.advertiser_id, card.contract, card.load_method)
     try:
-        with look(path, temporary) as ledger:
+        with opened_copy(path.with_suffix(".duckdb"), temporary) as ledger:
             _fill(history, ledger)
-    except (LedgerBusy, LedgerError, OSError, Problem) as error:
+    except (LedgerError, OSError, Problem) as error:
         history.problem = describe(error)
     return history
 
 
 def _fill(history: History, ledger: Ledger) -> None:
-    history.runs = [_run(at, report) for at, report in ledger.runs()]
+    history.runs = [_run(at, report) for at, report in reversed(ledger.runs())]
     history.erased = ledger.erased()
 
 

@@ -3,9 +3,10 @@
 from target_tiktok_audiences.membership.books import Books, BooksDoNotBalance, total
 from target_tiktok_audiences.membership.database_errors import LedgerError, describe
 from target_tiktok_audiences.membership.delivered import Counts
-from target_tiktok_audiences.membership.folder import Card, LedgerBusy, LedgerFolder, LedgerUnusable, OpenLedger, look
+from target_tiktok_audiences.membership.folder import Card, LedgerBusy, LedgerFolder, LedgerUnusable, OpenLedger
 from target_tiktok_audiences.membership.guard import check_binding, check_blast_radius, check_bookmark
 from target_tiktok_audiences.membership.ledger import Ledger, load_database
+from target_tiktok_audiences.membership.look import Look, folder_problem, look_at_ledgers, opened_copy
 from target_tiktok_audiences.membership.machine import write_whole
 from target_tiktok_audiences.membership.plan import (
     NEEDS_DELETION,
@@ -38,6 +39,7 @@ __all__ = [
     "LedgerFolder",
     "LedgerUnusable",
     "Limits",
+    "Look",
     "OpenLedger",
     "Part",
     "Past",
@@ -50,10 +52,12 @@ __all__ = [
     "check_blast_radius",
     "check_bookmark",
     "describe",
+    "folder_problem",
     "hold_for_processing",
     "load_database",
-    "look",
+    "look_at_ledgers",
     "make_plan",
+    "opened_copy",
     "plan_removals",
     "total",
     "write_whole",

@@ -52,6 +52,7 @@ def stage(database: Database, parts: Sequence[Part]) -> None:
             _stage_by_key(database, number, part)
         else:
             _stage(database, number, part)
+        database.execute("DROP TABLE line")  # temporary tables, too, take memory, and then go to disk
         part.path.unlink()
         part.books.check()
 
@@ -106,7 +107,10 @@ def revise(database: Database, bindings: Sequence[Binding], now: datetime) -> li
     for binding in bindings:
         if binding.load_method == "overwrite":
             _drop_stale(database, binding.stream, {b.field for b in bindings if b.stream == binding.stream})
-    return [_revise(database, number, binding, now) for number, binding in enumerate(bindings)]
+    changes = [_revise(database, number, binding, now) for number, binding in enumerate(bindings)]
+    for spent in ("staged", "staged_gone", "leave"):
+        database.execute(f"DROP TABLE {spent}")
+    return changes
 
 
 def _revise(database: Database, staged: int, binding: Binding, now: datetime) -> PartChange:

@@ -11,9 +11,6 @@ import itertools
 import os
 import re
 import shutil
-import tempfile
-from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -27,11 +24,8 @@ from target_tiktok_audiences.membership.problem import Problem
 from target_tiktok_audiences.membership.schema import LedgerDamaged, LedgerTooNew
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-
-_TRIES = 3
-"""How often a ledger is copied that changes meanwhile."""
+    from collections.abc import Mapping
+    from pathlib import Path
 
 
 class LedgerBusy(Problem):
@@ -132,22 +126,6 @@ class LedgerFolder:
         return self._path / f"{card.advertiser_id}-{words}-{_fingerprint(card, card.audience_id)}.json"
 
 
-@contextmanager
-def look(path: Path, temporary: Path) -> Iterator[Ledger]:
-    """Open a copy of the ledger whose card lies at `path`, as it is now; no run is kept from it.
-
-    Raises `LedgerBusy` while it is being written, `LedgerUnusable` and `LedgerDamaged`.
-    """
-    database = path.with_suffix(".duckdb")
-    folder = Path(tempfile.mkdtemp(dir=temporary))
-    try:
-        _copy_at_rest(database, folder)
-        with closing(_connect(folder / database.name, database, temporary / "spill")) as ledger:
-            yield ledger
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 class OpenLedger:
     """A ledger with its card, locked until it is closed.
 
@@ -166,7 +144,7 @@ class OpenLedger:
         self._save = save
         self._database = path.with_suffix(".duckdb") if path else None
         if self._database and not save:
-            self._database = _copy(self._database, temporary)
+            self._database = copy_files(self._database, temporary)
         self.ledger = self._open()
 
     def found(self, audience_id: str) -> None:
@@ -208,9 +186,17 @@ class OpenLedger:
 
     def _connect(self) -> Ledger:
         """Open the database. Raises `LedgerDamaged`, and `LedgerUnusable` for what is no fault of the file."""
-        if self._database and not self._database.exists() and _log_of(self._database).exists():
+        if self._database and not self._database.exists() and log_of(self._database).exists():
             raise LedgerDamaged("the database is missing, and its write-ahead log is there")
-        return _connect(self._database, self._database, self._temporary / "spill")
+        try:
+            return Ledger(self._database, self._temporary / "spill")
+        except LedgerTooNew as problem:
+            why = str(problem)
+        except LedgerError as error:
+            if is_damage(error):
+                raise LedgerDamaged(str(error).splitlines()[0]) from None
+            why = describe(error)
+        raise LedgerUnusable(f"Its ledger {self._database} stays as it is, and nothing is sent without it: {why}")
 
     def owe(self, streams: tuple[str, ...]) -> None:
         """Note on the card, now, that something may wait: a later run delivers it even if this one is killed."""
@@ -260,19 +246,6 @@ class Locks:
         self._held.clear()
 
 
-def _connect(database: Path | None, named: Path | None, spill: Path) -> Ledger:
-    """Open a database, and name it as `named`. Raises `LedgerDamaged`, and `LedgerUnusable` for any other reason."""
-    try:
-        return Ledger(database, spill)
-    except LedgerTooNew as problem:
-        why = str(problem)
-    except LedgerError as error:
-        if is_damage(error):
-            raise LedgerDamaged(str(error).splitlines()[0]) from None
-        why = describe(error)
-    raise LedgerUnusable(f"Its ledger {named} stays as it is, and nothing is sent without it: {why}")
-
-
 def _prepare(folder: Path) -> None:
     """Make the folder of all ledgers, and see now whether it can be written. Raises `LedgerUnusable`."""
     try:
@@ -283,7 +256,7 @@ def _prepare(folder: Path) -> None:
         raise LedgerUnusable(f"`ledger_path` cannot be written: {folder}. Let this user write there, and run again.")
 
 
-def _log_of(database: Path) -> Path:
+def log_of(database: Path) -> Path:
     """Give the file in which DuckDB keeps what is committed and not yet merged."""
     return database.with_name(f"{database.name}.wal")
 
@@ -292,8 +265,8 @@ def _put_aside(database: Path, what: str, ending: str) -> Path:
     """Rename a ledger, and its write-ahead log with it, to a name that no file has."""
     names = itertools.chain([what], (f"{what}-{number}" for number in itertools.count(2)))
     free = (database.with_suffix(f".{name}.{ending}") for name in names)
-    aside = next(path for path in free if not path.exists() and not _log_of(path).exists())
-    for file, new in ((database, aside), (_log_of(database), _log_of(aside))):
+    aside = next(path for path in free if not path.exists() and not log_of(path).exists())
+    for file, new in ((database, aside), (log_of(database), log_of(aside))):
         if file.exists():
             file.replace(new)
     return aside
@@ -305,26 +278,9 @@ def _fingerprint(card: Card, audience_id: str | None) -> str:
     return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-def _copy_at_rest(database: Path, folder: Path) -> None:
-    """Copy a ledger that a run may have: what is copied while nobody writes is what a kill would leave."""
-    for _ in range(_TRIES):
-        before = _stamps(database)
-        for file in folder.iterdir():
-            file.unlink()
-        _copy(database, folder)
-        if _stamps(database) == before:
-            return
-    raise LedgerBusy("A run is writing its ledger just now. Look again when that has ended.")
-
-
-def _stamps(database: Path) -> list[tuple[int, int, int]]:
-    found = [file.stat() for file in (database, _log_of(database)) if file.exists()]
-    return [(stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in found]
-
-
-def _copy(database: Path, folder: Path) -> Path:
+def copy_files(database: Path, folder: Path) -> Path:
     """Copy a ledger's files, if it is there, to where they may be changed."""
-    for file in (database, _log_of(database)):
+    for file in (database, log_of(database)):
         if file.exists():
             shutil.copy(file, folder / file.name)
     return folder / database.name

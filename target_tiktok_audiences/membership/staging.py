@@ -17,7 +17,7 @@ from target_tiktok_audiences.membership.machine import advice
 from target_tiktok_audiences.membership.problem import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 BYTES_PER_LINE = 65
 """64 hex digits and a line end."""
@@ -62,6 +62,7 @@ class Part:
         self.binding = binding
         self.books = Books(binding.stream)
         self.path = path
+        self._said = 0
         try:
             self._lines = path.open("wb")
         except OSError as error:
@@ -69,15 +70,18 @@ class Part:
 
     def add(self, digests: Sequence[bytes]) -> None:
         """Stage digests of 32 bytes each. Raises `NotStaged`."""
-        self._write(b"".join(digests).hex("\n", 32).encode() + b"\n")
+        if digests:
+            self._write(b"".join(digests).hex("\n", 32).encode() + b"\n")
 
-    def say(self, key: Iterable[object], digest: bytes | None) -> None:
-        """Stage what is said of a key now: its digest, or that it has none; the last word counts.
+    def say(self, keys: Sequence[Sequence[object]], digests: Sequence[bytes | None]) -> None:
+        """Stage what is said of keys now: a digest, or that there is none; the last word on a key counts.
 
-        The key itself is personal data, perhaps, so only 16 bytes of its digest are written.
+        A key itself is personal data, perhaps, so only 16 bytes of its digest are written. Raises `NotStaged`.
         """
-        name = hashlib.blake2b(json.dumps(list(key), default=str).encode(), digest_size=16).hexdigest()
-        self._write(f"{digest.hex() if digest else NO_DIGEST},{name},{self.books.read}\n".encode())
+        first, self._said = self._said, self._said + len(keys)
+        said = zip(digests, _names(keys), range(first, self._said), strict=True)
+        lines = [f"{digest.hex() if digest else NO_DIGEST},{name},{turn}\n" for digest, name, turn in said]
+        self._write("".join(lines).encode())
 
     def close(self) -> None:
         """Bring what is staged to the disk; nothing can be added after. Raises `NotStaged`."""
@@ -91,3 +95,12 @@ class Part:
             self._lines.write(lines)
         except OSError as error:
             raise NotStaged(self.path.parent, error) from None
+
+
+def _names(keys: Sequence[Sequence[object]]) -> list[str]:
+    """Give what keys are called in the ledger: a digest of each as JSON; all are written as JSON in one go."""
+    apart = "], ["
+    written = json.dumps([list(key) for key in keys], default=str)[2:-2].split(apart)
+    if len(written) != len(keys):  # a key has that in it
+        written = [json.dumps(list(key), default=str)[1:-1] for key in keys]
+    return [hashlib.blake2b(f"[{key}]".encode(), digest_size=16).hexdigest() for key in written]

@@ -5,6 +5,7 @@ Paths end in a slash, ids are strings, and arrays in a query are one JSON string
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import logging
 import random
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from target_tiktok_audiences.tiktok import models
-from target_tiktok_audiences.tiktok.codes import NO_UPDATE_NEEDED
+from target_tiktok_audiences.tiktok.codes import FILE_REFUSED, NO_UPDATE_NEEDED
 from target_tiktok_audiences.tiktok.errors import NotFound, Refused, TikTokError
 from target_tiktok_audiences.tiktok.retry import RUN_PATIENCE_S, may_retry, patience_s, pause_s
 from target_tiktok_audiences.tiktok.transport import Transport
@@ -36,6 +37,7 @@ API_URL = "https://business-api.tiktok.com/open_api/v1.3"
 
 _AUDIENCE = "dmp/custom_audience"
 _LARGEST_PAGE = 100
+_NO_FILE = hashlib.md5(usedforsecurity=False).hexdigest()
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -45,7 +47,9 @@ class TikTok:
     """The calls, each one line of TikTok's reference.
 
     Methods raise `TikTokError`. What may be repeated is, in pauses made by `sleep`; a create or an update whose
-    answer was lost never is. `user_agent` lets TikTok's support find our calls.
+    answer was lost never is. All pauses together take `patience_s` at most. `user_agent` lets TikTok's support find our
+    calls. Without a token only what needs none can be called. What is sent besides the token and is secret, too, stands
+    in `secrets`: no answer will show it.
     """
 
     def __init__(
@@ -56,9 +60,12 @@ class TikTok:
         user_agent: str = "target-tiktok-audiences",
         session: requests.Session | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        patience_s: float = RUN_PATIENCE_S,
+        secrets: Sequence[str] = (),
     ) -> None:
-        self._transport = Transport(access_token, api_url, user_agent, session)
+        self._transport = Transport(access_token, api_url, user_agent, session, secrets)
         self._sleep = sleep
+        self._patience_s = patience_s
         self._paused_s = 0.0
         self.not_before: datetime | None = None
         """What time it was once, as somebody noted it; see `now`."""
@@ -84,12 +91,47 @@ class TikTok:
 
     def user(self) -> None:
         """Ask for the token's user: the cheapest proof that a token is good."""
-        self._call("GET", "user/info/", dict)
+        self.call("GET", "user/info/", dict)
 
     def advertisers(self, advertiser_ids: Sequence[str]) -> list[models.Advertiser]:
         """Look up ad accounts; one that the token may not see is an error or is left out."""
-        params = {"advertiser_ids": _json(advertiser_ids)}
-        return self._call("GET", "advertiser/info/", models.AdvertiserPage, params=params).items
+        found = []
+        for first in range(0, len(advertiser_ids), _LARGEST_PAGE):
+            params = {"advertiser_ids": _json(advertiser_ids[first : first + _LARGEST_PAGE])}
+            found += self.call("GET", "advertiser/info/", models.AdvertiserPage, params=params).items
+        return found
+
+    def granted_advertisers(self, app_id: str, app_secret: str) -> list[models.GrantedAdvertiser]:
+        """List the ad accounts that the token may act for; only the app that the token is of may ask.
+
+        TikTok wants the secret in the query, which nobody logs.
+        """
+        self._transport.hide(app_secret)
+        params = {"app_id": app_id, "secret": app_secret}
+        return self.call("GET", "oauth2/advertiser/get/", models.GrantedAdvertiserPage, params=params).items
+
+    def check_may_change(self, advertiser_id: str) -> None:
+        """Ask for an upload without a file, which can only be refused; raise why, unless it is for the file alone.
+
+        TikTok looks at the token's scopes, and whose account it is, before it looks for the file.
+        """
+        from requests_toolbelt import MultipartEncoder  # noqa: PLC0415 - for whoever uploads
+
+        path = f"{_AUDIENCE}/file/upload/"
+        fields = {
+            "advertiser_id": advertiser_id,
+            "calculate_type": models.CalculateType.EMAIL_SHA256.value,
+            "file_signature": _NO_FILE,
+        }
+
+        def send() -> Any:
+            return self._transport.call("POST", path, Any, multipart=MultipartEncoder(fields))
+
+        try:
+            self._repeat(send, harmless=True)
+        except Refused as refused:
+            if refused.code not in FILE_REFUSED:
+                raise
 
     def audiences(self, advertiser_id: str, audience_ids: Sequence[str] = ()) -> Iterator[models.Audience]:
         """List audiences that the advertiser owns or shares, of any type, page by page; at most 100 ids."""
@@ -97,7 +139,7 @@ class TikTok:
         if audience_ids:
             params["custom_audience_ids"] = _json(audience_ids)
         for page in itertools.count(1):
-            answer = self._call("GET", f"{_AUDIENCE}/list/", models.AudiencePage, params={**params, "page": page})
+            answer = self.call("GET", f"{_AUDIENCE}/list/", models.AudiencePage, params={**params, "page": page})
             yield from answer.items
             if page >= answer.page_info.total_page or not answer.items:
                 return
@@ -105,7 +147,7 @@ class TikTok:
     def audience(self, advertiser_id: str, audience_id: str) -> models.AudienceWithHistory | None:
         """Get one audience with what TikTok says of its last changes; None where there is none of that id."""
         params = {"advertiser_id": advertiser_id, "custom_audience_ids": _json([audience_id])}
-        answer = self._call("GET", f"{_AUDIENCE}/get/", models.AudienceDetailsPage, params=params)
+        answer = self.call("GET", f"{_AUDIENCE}/get/", models.AudienceDetailsPage, params=params)
         return next((found for found in answer.items if found.audience_details.audience_id == audience_id), None)
 
     def upload(
@@ -155,7 +197,7 @@ class TikTok:
         }
         if retention_in_days is not None:
             body["retention_in_days"] = retention_in_days
-        return self._call(
+        return self.call(
             "POST", f"{_AUDIENCE}/create/", models.CreatedAudience, json=body, harmless=False
         ).custom_audience_id
 
@@ -168,7 +210,7 @@ class TikTok:
             "action": action.value,
         }
         try:
-            self._call("POST", f"{_AUDIENCE}/update/", Any, json=body, harmless=False)
+            self.call("POST", f"{_AUDIENCE}/update/", Any, json=body, harmless=False)
         except Refused as refused:
             if refused.code != NO_UPDATE_NEEDED:
                 raise
@@ -177,9 +219,10 @@ class TikTok:
         """Delete an audience, with all who are in it; one that is gone already is no error."""
         body = {"advertiser_id": advertiser_id, "custom_audience_ids": [audience_id]}
         with suppress(NotFound):
-            self._call("POST", f"{_AUDIENCE}/delete/", Any, json=body)
+            self.call("POST", f"{_AUDIENCE}/delete/", Any, json=body)
 
-    def _call(self, method: str, path: str, answer: type[T], *, harmless: bool = True, **content: Any) -> T:
+    def call(self, method: str, path: str, answer: type[T], *, harmless: bool = True, **content: Any) -> T:
+        """Make any call; one that is not `harmless` is repeated only where TikTok surely did nothing."""
         return self._repeat(partial(self._transport.call, method, path, answer, **content), harmless=harmless)
 
     def _repeat(self, call: Callable[[], T], *, harmless: bool) -> T:
@@ -204,7 +247,7 @@ class TikTok:
         return (
             not may_retry(error, attempt, harmless=harmless)
             or taken > patience_s(error)
-            or self._paused_s + state.upcoming_sleep > RUN_PATIENCE_S
+            or self._paused_s + state.upcoming_sleep > self._patience_s
         )
 
     def _note_pause(self, state: tenacity.RetryCallState) -> None:

@@ -23,8 +23,13 @@ from target_tiktok_audiences.tiktok.errors import (
     SignatureMismatch,
 )
 
+NO_PERMISSION = 40001
+"""For one call, or one advertiser: the token itself is good."""
 NO_UPDATE_NEEDED = 40012
 """An update that changes nothing: it is done."""
+
+FILE_REFUSED = (40000, 40002, 40700, *range(40900, 40916))
+"""An upload whose file, or another parameter, is not right, and whose token is."""
 
 _MAINTENANCE = timedelta(hours=1)
 

@@ -61,6 +61,8 @@ class Audience(msgspec.Struct, frozen=True):
     cover_num: int | None = None
     """People matched; 0 while TikTok processes, and it may exceed the identifiers sent."""
     is_valid: bool = False
+    is_expiring: bool = False
+    """Whether it has less than 60 days left."""
     is_creator: bool = False
     create_time: str | None = None
     expired_time: str | None = None
@@ -103,7 +105,16 @@ class Advertiser(msgspec.Struct, frozen=True):
     advertiser_id: str
     name: str | None = None
     status: str | None = None
+    country: str | None = None
     timezone: str | None = None
+    currency: str | None = None
+
+
+class GrantedAdvertiser(msgspec.Struct, frozen=True):
+    """An ad account that the token may act for."""
+
+    advertiser_id: str
+    advertiser_name: str | None = None
 
 
 class PageInfo(msgspec.Struct, frozen=True):
@@ -151,6 +162,12 @@ class AdvertiserPage(msgspec.Struct, frozen=True):
     """`data` of `advertiser/info/`."""
 
     items: list[Advertiser] = msgspec.field(name="list")
+
+
+class GrantedAdvertiserPage(msgspec.Struct, frozen=True):
+    """`data` of `oauth2/advertiser/get/`."""
+
+    items: list[GrantedAdvertiser] = msgspec.field(name="list")
 
 
 class UploadedFile(msgspec.Struct, frozen=True):

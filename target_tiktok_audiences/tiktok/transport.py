@@ -1,7 +1,7 @@
 """One request and its answer.
 
 Every answer is HTTP 200 with a `code`; 0 alone is success. The token travels in the header `Access-Token`, never in a
-URL; redirects are not followed, so that it goes nowhere else.
+URL (the app's secret must, in the one call that asks for it); redirects are not followed, so that it goes nowhere else.
 """
 
 from __future__ import annotations
@@ -62,8 +62,16 @@ class Call:
 class Transport:
     """The way to TikTok: a token, a host, and what was answered so far."""
 
-    def __init__(self, access_token: str, api_url: str, user_agent: str, session: requests.Session | None) -> None:
+    def __init__(
+        self,
+        access_token: str,
+        api_url: str,
+        user_agent: str,
+        session: requests.Session | None,
+        secrets: Sequence[str] = (),
+    ) -> None:
         self._token = access_token
+        self._secrets = {secret.encode() for secret in (access_token, *secrets) if secret}
         self._url = api_url.rstrip("/")
         self._user_agent = user_agent
         self._session = session or requests.Session()
@@ -72,6 +80,10 @@ class Transport:
         self.date: datetime | None = None
         """TikTok's clock, as its last answer gave it."""
         self.calls: list[Call] = []
+
+    def hide(self, secret: str) -> None:
+        """Let no text of TikTok's quote this, as it may not quote the token."""
+        self._secrets.add(secret.encode())
 
     def close(self) -> None:
         """Give the connections back."""
@@ -88,7 +100,9 @@ class Transport:
         multipart: MultipartEncoderMonitor | None = None,
     ) -> T:
         """Make one call and read the `data` of its answer as the given shape."""
-        headers = {"Access-Token": self._token, "User-Agent": self._user_agent}
+        headers = {"User-Agent": self._user_agent}
+        if self._token:
+            headers["Access-Token"] = self._token
         if multipart:
             headers["Content-Type"] = multipart.content_type
         with _no_foreign_errors(path):
@@ -111,7 +125,8 @@ class Transport:
     def _read(self, path: str, status: int, content: bytes, answer: type[T]) -> T:
         """Unwrap an answer. The code in the body counts before the HTTP status, as TikTok says."""
         try:
-            content = content.replace(self._token.encode(), b"***")  # nothing that TikTok says may quote it
+            for secret in self._secrets:
+                content = content.replace(secret, b"***")  # nothing that TikTok says may quote one
             envelope = msgspec.json.decode(content, type=Envelope)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise _http_error(path, status) from None
