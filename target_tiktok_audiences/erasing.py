@@ -40,7 +40,7 @@ MEANINGS = {
     "not_a_member": "Nobody of that kind was in it, as far as the ledger knows.",
     "gone": "The audience is gone from TikTok, or has expired and is empty.",
     "audience_deleted": "The whole audience was deleted, since TikTok would not let it go below its floor.",
-    "waits": "It could not be done now, and a later run does it.",
+    "waits": "It could not be done now; the next run that nothing else stops does it.",
     "below_floor": "TikTok refuses it: too few would be left.",
     "failed": "It could not be done.",
     "planned": "A dry run: nothing was changed.",
@@ -177,7 +177,7 @@ def _erase_from(card: Card, erasure: Erasure, ledgers: LedgerFolder, around: Sur
 def _take_out(opened: OpenLedger, line: ErasedFrom, erasure: Erasure, around: Surroundings) -> None:
     """Take them out of one audience whose ledger is open and knows of the erasure, and say what became of it."""
     digests, ledger = erasure.digests[line.contract], opened.ledger
-    if not ledger.may_hold(digests):
+    if ledger.facts.delivered_known and not ledger.may_hold(digests):
         line.outcome = "leaving" if ledger.may_come_back(digests) else "not_a_member"
         line.message = opened.warning
         return
@@ -188,18 +188,19 @@ def _take_out(opened: OpenLedger, line: ErasedFrom, erasure: Erasure, around: Su
     attempt(audience, around.tiktok, partial(remove_erased, audience, around, may_delete=erasure.may_delete))
     if report.plan == Do.DELETE.value and report.outcome == "ok" and not erasure.dry_run:
         card.owed = False  # a stream that still fills it makes it anew; nobody else needs it
-    line.outcome = _outcome(report)
+    line.outcome = _outcome(report, known=line.audience_id is not None)
     line.message = " ".join(filter(None, [opened.warning, report.message, report.warning]))
     line.request_ids, line.at = report.request_ids, around.tiktok.now.isoformat(timespec="seconds")
 
 
-def _outcome(report: AudienceReport) -> str:
+def _outcome(report: AudienceReport, *, known: bool) -> str:
     if report.outcome == "planned":
         return "planned"
     if report.outcome == "held":
         return "waits"
     if report.outcome == "ok":
-        return {Do.REMOVE.value: "removed", Do.DELETE.value: "audience_deleted"}.get(report.plan or "", "gone")
+        nothing = "gone" if known else "not_a_member"
+        return {Do.REMOVE.value: "removed", Do.DELETE.value: "audience_deleted"}.get(report.plan or "", nothing)
     return "below_floor" if report.reason in NEEDS_DELETION else "failed"
 
 

@@ -166,7 +166,7 @@ def _bring_in_step(audience: AudienceRun, found: Resolved, around: Surroundings,
     try:
         with _timed(report, "plan"):
             if _state_proves_delivered(audience, found):
-                opened.ledger.take_as_delivered()
+                opened.ledger.take_as_delivered(exact=audience.remembered is not None and audience.remembered.exact)
             counts = opened.ledger.counts()
             plan = make(counts, found.standing, _past(audience, tiktok.now), around.limits)
         report.delivered_before = counts.delivered
@@ -245,12 +245,16 @@ def _commit_desired(audience: AudienceRun, found: Resolved, around: Surroundings
 
 
 def _state_proves_delivered(audience: AudienceRun, found: Resolved) -> bool:
-    """Tell whether STATE's digest says that the audience holds exactly what is desired, though no ledger says so."""
+    """Tell whether STATE's digest says that the audience holds what is desired, though no ledger says so.
+
+    `overwrite` must know as well that it holds nobody else.
+    """
     ledger, remembered = audience.opened.ledger, audience.remembered
     return (
         remembered is not None
         and not audience.durable
         and remembered.digest is not None
+        and (remembered.exact or audience.load_method != "overwrite")
         and remembered.audience_id == found.audience_id
         and found.standing.status is Status.READY
         and not ledger.facts.delivered_known
@@ -358,6 +362,7 @@ def _close_books(audience: AudienceRun, found: Resolved, now: datetime) -> None:
         parts=people,
         desired=counts.desired,
         digest=ledger.set_digest() if settled and not counts.unsure and facts.audience_id else None,
+        exact=facts.delivered_known,
         changed_at=min(changed_at, now) if changed_at else None,
         error=facts.error,
         held=not settled,

@@ -106,6 +106,11 @@ class Run:
         binding = Binding(
             stream, feed.identifier_field, feed.apply_hashing, feed.default_country, feed.load_method, by_key
         )
+        if any((other.binding.stream, other.binding.field) == (stream, binding.field) for other in audience.parts):
+            raise FeedConflict(
+                f"Two feeds bring column `{binding.field}` of stream {stream} into one audience, and differ in other"
+                " settings. Make them one, or give each its own `audience_name`."
+            )
         part = Part(binding, self._folder.path / f"part-{len(self._parts)}.csv")
         audience.parts.append(part)
         audience.report.books.append(part.books)

@@ -42,6 +42,8 @@ class RememberedAudience(msgspec.Struct, frozen=True, kw_only=True):
     desired: int = 0
     digest: str | None = None
     """Order-free digest of the delivered set; None while anything waits or is unsure."""
+    exact: bool = False
+    """Whether the audience holds nobody else; not so of one that others have filled, and we only added to."""
     changed_at: Moment | None = None
     """When TikTok accepted our last change."""
     error: str | None = None

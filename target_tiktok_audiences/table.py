@@ -11,35 +11,37 @@ from rich.table import Table
 from target_tiktok_audiences.membership import total
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from target_tiktok_audiences.report import RunReport
 
 
 def show(report: RunReport, console: Console | None = None) -> None:
     """Draw the table of audiences, by default on standard error."""
     table = Table(title="Dry run: nothing was changed" if report.dry_run else None)
-    for heading in (
-        "Audience",
-        "Outcome",
-        "Read",
-        "Accepted",
-        "Duplicate",
-        "Missing",
-        "Deleted",
-        "Rejected",
-        "Added",
-        "Removed",
-    ):
-        table.add_column(heading, justify="left" if heading in {"Audience", "Outcome"} else "right")
+    for heading in ("Audience", "Outcome", "Records", "People"):
+        table.add_column(heading, overflow="fold")
     for audience in report.audiences:
         records = total(audience.books)
-        reasons = "".join(f"\n{reason} {count:,}" for reason, count in records.rejected.most_common())
-        counts = (records.read, records.accepted, records.duplicate, records.missing, records.deleted)
+        counted = {
+            "read": records.read,
+            "accepted": records.accepted,
+            "duplicate": records.duplicate,
+            "superseded": records.superseded,
+            "missing": records.missing,
+            "deleted": records.deleted,
+            **dict(records.rejected.most_common()),
+        }
+        people = {"wanted": audience.desired, "added": audience.added, "removed": audience.removed}
         table.add_row(
             f"{escape(audience.audience)}\n{audience.audience_id or 'not created'}",
-            f"{audience.plan or ''} {audience.outcome}".strip(),
-            *(f"{count:,}" for count in counts),
-            f"{sum(records.rejected.values()):,}{reasons}",
-            f"{audience.added:,}",
-            f"{audience.removed:,}",
+            f"{audience.outcome}\n{audience.plan or ''}".strip(),
+            _listed({name: count for name, count in counted.items() if count or name == "read"}),
+            _listed(people),
         )
     (console or Console(stderr=True)).print(table)
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    """Write one figure a line; side by side they would not fit a terminal of 80 columns."""
+    return "\n".join(f"{count:,} {name}" for name, count in counts.items())

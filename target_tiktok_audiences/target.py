@@ -33,7 +33,7 @@ from target_tiktok_audiences.run import Run, RunFailed
 from target_tiktok_audiences.settings import SCHEMA, Settings
 from target_tiktok_audiences.signals import signals
 from target_tiktok_audiences.sinks import CREDENTIAL_CHECK_STREAM, StreamSink
-from target_tiktok_audiences.text import is_plain, keep_to_one_line, one_line
+from target_tiktok_audiences.text import hush, is_plain, keep_to_one_line, one_line
 from target_tiktok_audiences.tiktok import TikTok, TikTokError
 
 if TYPE_CHECKING:
@@ -150,8 +150,7 @@ class TargetTikTokAudiences(Target):
         for handler in logging.getLogger().handlers:
             handler.addFilter(keep_to_one_line)
         os.umask(0o077)  # what is written is nobody else's business: digests, and keys of rejected rows
-        for talker in TALKERS:
-            logging.getLogger(talker).setLevel(logging.INFO)
+        hush(TALKERS)
         if sys.stdin is None or sys.stdout is None:
             cls.logger.error("Standard input and standard output are needed, and one of them is closed")
             sys.exit(1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import logging
+    from collections.abc import Collection
 
 LONGEST_NAME = 1000
 """Characters of a stream's or column's name; databases stop at some hundreds."""
@@ -51,3 +52,10 @@ def keep_to_one_line(record: logging.LogRecord) -> bool:
         if not is_printable(message):
             record.msg, record.args = one_line(message), None
     return True
+
+
+def hush(talkers: Collection[str]) -> None:
+    """Keep loggers, and those below them, from logging at DEBUG, also where a logging configuration asks for that."""
+    below = [name for name in logging.root.manager.loggerDict if name.startswith(tuple(f"{each}." for each in talkers))]
+    for name in (*talkers, *below):
+        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger(name).level))

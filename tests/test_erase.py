@@ -14,8 +14,8 @@ from unittest import mock
 import pytest
 from click.testing import CliRunner, Result
 from conftest import MARKER
-from emulator_client import ADVERTISER
-from singer import digests, email, people, record, schema, stream_of
+from emulator_client import ADVERTISER, emulated
+from singer import digests, email, people, record, schema, state, stream_of
 
 from docs import ROOT
 from target_tiktok_audiences.commands.erase import erase_command
@@ -348,3 +348,45 @@ def test_a_ledger_that_cannot_be_used_does_not_stop_the_others(target: Target, t
     assert "Make room there" in lines[0]["message"]
     assert erased(target)[0]["outcome"] == "removed"
     assert members(tiktok) == members(tiktok, "others") == without(1, 1100)
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_digest_in_state_says_nothing_of_who_was_erased(target: Target, tiktok: Client, *, pinned: bool) -> None:
+    audience = tiktok.create(digests(1, 1100), custom_audience_name="customers")
+    tiktok.advance(49)
+    if pinned:
+        target.config["audience_id"] = audience
+    messages = [schema(), *people(1, ERASED - 1), *people(ERASED + 1, 1100), state(1)]
+    first = target.run(messages)
+    tiktok.advance(49)
+    second = target.run([{"type": "STATE", "value": first.state}, *messages])
+    tiktok.advance(49)
+    for file in (target.folder / "ledgers").glob("*.duckdb*"):
+        file.unlink()
+    assert erased(target)[0]["outcome"] == "removed"
+    tiktok.advance(49)
+    assert target.run([{"type": "STATE", "value": second.state}, *messages]).exit_code == 0
+    tiktok.advance(49)
+    assert members(tiktok) == without(1, 1100)
+
+
+def test_while_a_creation_may_still_show_up_an_erasure_waits(target: Target) -> None:
+    with emulated(processing_hours=24, list_lag_seconds=600) as tiktok:
+        target.config["api_url"] = tiktok.base
+        tiktok.fault(path="/dmp/custom_audience/create/", drop="after")
+        target.run(stream_of(1, 1100))
+        assert erased(target)[0]["outcome"] == "waits"
+        tiktok.advance(49)
+        assert erased(target)[0]["outcome"] == "removed"
+        tiktok.advance(49)
+        assert members(tiktok) == without(1, 1100)
+
+
+def test_text_in_another_encoding_erases_nobody(filled: Target) -> None:
+    path = filled.folder / "erase.json"
+    path.write_text(json.dumps(filled.config))
+    latin = CliRunner().invoke(erase_command, ["-", "--config", str(path)], input="josé@example.com".encode("latin-1"))
+    assert (latin.exit_code, "no UTF-8" in latin.output) == (1, True)
+    assert not list((filled.folder / "ledgers").glob("erased*"))
+    with_mark = CliRunner().invoke(erase_command, ["-", "--config", str(path)], input=email(ERASED).encode("utf-8-sig"))
+    assert (with_mark.exit_code, "removed" in with_mark.output) == (0, True)

@@ -100,3 +100,12 @@ def test_a_second_audience_of_a_stream_is_no_move(target: Target, tiktok: Client
     both = [{"audience_name": "Old"}, {"audience_name": "New"}]
     messages = [{"type": "STATE", "value": first.state}, *stream_of(1101, 2200)]
     assert target.run(messages, audiences=both).exit_code == 0
+
+
+def test_a_stream_of_an_audience_that_was_never_created_is_forgotten_for_good(target: Target, tiktok: Client) -> None:
+    assert target.run(stream_of(1, 999, "small")).exit_code == 1
+    assert target.run(stream_of(1, 1000)).exit_code == 1
+    result = run_forget(target, "small")
+    assert (result.exit_code, "delete the audience" in result.output) == (0, False)
+    tiktok.advance(49)
+    assert target.run(stream_of(1, 1000)).exit_code == 0

@@ -654,3 +654,47 @@ def test_the_ledger_is_nobody_elses_and_holds_no_identifier(target: Target) -> N
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert MARKER.encode() not in file.read_bytes()
         assert ADVERTISER in file.name or file.name.startswith(".")
+
+
+# What came by a key, and then without; who was in before us
+
+
+def test_who_came_by_a_key_is_counted_once_without_one(target: Target, tiktok: Client) -> None:
+    target.run(stream_of(1, 1100), load_method="overwrite")
+    tiktok.advance(49)
+    added = target.run([schema(), *people(1, 1200)], load_method="append-only").audience
+    assert (added["desired"], added["added"], members(tiktok)) == (1200, 100, digests(1, 1200))
+    tiktok.advance(49)
+    refused = target.run(stream_of(1, 1010), load_method="overwrite")
+    assert (refused.exit_code, "190 of 1,200" in refused.last_line) == (1, True)
+    tiktok.delete(tiktok.control("audiences").json()[0]["audience_id"])
+    again = target.run([schema(), *people(1, 1200)], load_method="append-only")
+    assert (again.exit_code, again.audience["plan"], again.audience["sent"]) == (0, "CREATE", 1200)
+
+
+def test_overwrite_removes_strangers_though_a_digest_says_that_all_of_ours_are_in(
+    target: Target, tiktok: Client
+) -> None:
+    target.config["audience_id"] = tiktok.create(digests(1, 1000) + digests(2001, 2300))
+    tiktok.advance(49)
+    first = target.run(stream_of(1, 1100))
+    tiktok.advance(49)
+    second = target.run(after(first, stream_of(1, 1100)))
+    tiktok.advance(49)
+    shutil.rmtree(target.folder / "ledgers")
+    messages = [schema(), *people(1, 1100), {"type": "STATE", "value": {"bookmarks": {}}}]
+    old = {"bookmarks": {KEY: second.state["bookmarks"][KEY]}} if second.state else {}
+    options = {"load_method": "overwrite", "max_removal_percent": 100}
+    outcome = target.run([{"type": "STATE", "value": old}, *messages], **options)
+    assert (outcome.exit_code, outcome.audience["plan"]) == (0, "REPLACE")
+    (audience,) = tiktok.control("audiences").json()
+    assert tiktok.members(audience["audience_id"]) == digests(1, 1100)
+
+
+def test_two_feeds_of_one_column_into_one_audience_must_be_one(target: Target, tiktok: Client) -> None:
+    feeds = [{"audience_name": "X", "default_country": country} for country in ("US", "GB")]
+    outcome = target.run(
+        [schema(), record(1, phone="2015550123")], contract="PHONE_SHA256", audiences=feeds, max_reject_percent=100
+    )
+    assert (outcome.exit_code, "Two feeds bring column `phone`" in outcome.last_line) == (1, True)
+    assert tiktok.control("audiences").json() == []

@@ -53,7 +53,7 @@ def hashed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[st
     ]
     spark = {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [*command, "--key", "id"],
+        [*command, "--key", "id", "--messages", "messages.jsonl"],
         capture_output=True,
         text=True,
         check=False,
@@ -62,7 +62,8 @@ def hashed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[st
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    return folder, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+    lines = (folder / "messages.jsonl").read_text().splitlines()
+    return folder, [json.loads(line) for line in lines], done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("load_method", ["append-only", "upsert", "overwrite"])

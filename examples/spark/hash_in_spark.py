@@ -1,6 +1,6 @@
 """Normalise and hash a table inside Spark, and hand the digests to the target as files of a BATCH.
 
-spark-submit hash_in_spark.py TABLE DIGESTS > messages.jsonl
+spark-submit hash_in_spark.py TABLE DIGESTS --messages messages.jsonl
 target-tiktok-audiences --config config.json < messages.jsonl
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import fsspec
@@ -57,7 +58,7 @@ def messages(stream: str, column: str, keys: Sequence[str], folder: str) -> Iter
 
 
 def main() -> None:
-    """Read, hash, write; then print the messages, and how many identifiers were rejected."""
+    """Read, hash, write; then write the messages, and tell how many identifiers were rejected."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", help="Parquet that Spark can read")
     parser.add_argument("digests", help="folder for the files; Spark and the target must both reach it")
@@ -66,6 +67,7 @@ def main() -> None:
     parser.add_argument("--key", nargs="*", default=[], help="the table's key, which upsert asks for")
     parser.add_argument("--country", help="of phone numbers without a country code")
     parser.add_argument("--stream", default="customers")
+    parser.add_argument("--messages", type=Path, required=True, help="file for the messages; Spark prints among others")
     given = parser.parse_args()
     column = given.column or CONTRACTS[given.contract].field
     spark = SparkSession.builder.appName("digests for TikTok").getOrCreate()
@@ -73,8 +75,8 @@ def main() -> None:
     table.write.mode("overwrite").parquet(given.digests)
     for row in spark.read.parquet(given.digests).where("reason is not null").groupBy("reason").count().collect():
         sys.stderr.write(f"rejected as {row['reason']}: {row['count']:,}\n")
-    for message in messages(given.stream, column, given.key, given.digests):
-        sys.stdout.write(f"{json.dumps(message)}\n")
+    told = messages(given.stream, column, given.key, given.digests)
+    given.messages.write_text("".join(f"{json.dumps(message)}\n" for message in told))
     spark.stop()
 
 

@@ -13,7 +13,7 @@ import click
 
 from target_tiktok_audiences.membership import LedgerError, Problem, describe
 from target_tiktok_audiences.signals import signals
-from target_tiktok_audiences.text import keep_to_one_line, one_line
+from target_tiktok_audiences.text import hush, keep_to_one_line, one_line
 from target_tiktok_audiences.tiktok import TikTokError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def clear_errors() -> Iterator[None]:
     os.umask(0o077)
     for handler in logging.getLogger().handlers:
         handler.addFilter(keep_to_one_line)
-    logging.getLogger("urllib3").setLevel(logging.INFO)  # it would log query strings, where the app's secret is
+    hush(["urllib3"])  # it would log query strings, where the app's secret is
     signals.watch()
     try:
         yield

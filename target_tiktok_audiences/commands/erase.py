@@ -110,8 +110,11 @@ def _values(identifier: str | None) -> list[str]:
         return [str(identifier)]
     if identifier is None and sys.stdin.isatty():
         return [click.prompt("Identifier (not shown)", hide_input=True, confirmation_prompt="The same again", err=True)]
-    values = [line.strip() for line in sys.stdin.buffer.read().decode(errors="replace").splitlines()]
-    values = [value for value in values if value]
+    try:
+        lines = sys.stdin.buffer.read().decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        fail("standard input is no UTF-8, so identifiers would be misread. Nobody was erased. Convert it (iconv).")
+    values = [value for line in lines if (value := line.strip())]
     if not values:
         fail("no identifier was given; standard input is empty.")
     return values

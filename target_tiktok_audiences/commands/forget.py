@@ -55,16 +55,16 @@ def _forget(ledgers: LedgerFolder, card: Card, stream: str, limit: int) -> str:
     try:
         with opened.ledger.forgetting(stream) as revision:
             leave, before = revision.total.gone, revision.total.before or 0
-            if leave * 100 > before * limit:
+            if opened.card.audience_id and leave * 100 > before * limit:
                 raise Problem(
                     f'{leave:,} of {before:,} people would leave audience "{card.name}", more than the {limit} % of'
                     " `max_removal_percent`. Nothing was changed. If that is right, add --force."
                 )
         opened.card.streams = tuple(name for name in opened.card.streams if name != stream)
-        opened.card.owed = True
+        opened.card.owed = bool(opened.card.audience_id or opened.card.streams)
     finally:
         opened.close()
-    few = revision.total.after < TIKTOKS_FLOOR
+    few = opened.card.audience_id and revision.total.after < TIKTOKS_FLOOR
     return (
         f'Stream {stream} is forgotten in audience "{card.name}" ({card.audience_id or "not created"}, advertiser'
         f" {card.advertiser_id}): {leave:,} people leave with the next run, {revision.total.after:,} stay."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from target_tiktok_audiences.membership import LedgerError, Problem, describe, opened_copy
@@ -86,6 +86,10 @@ def _read(path: Path, card: Card, temporary: Path) -> History:
 
 def _fill(history: History, ledger: Ledger) -> None:
     history.runs = [_run(at, report) for at, report in reversed(ledger.runs())]
+    for number, run in enumerate(history.runs):
+        if run.plan is None and number:  # it failed before it knew, and changed nothing
+            before = history.runs[number - 1]
+            history.runs[number] = replace(run, desired=run.desired or before.desired, delivered=before.delivered)
     history.erased = ledger.erased()
 
 

@@ -124,7 +124,7 @@ def _revise(database: Database, staged: int, binding: Binding, now: datetime) ->
         database.execute("CREATE OR REPLACE TEMP TABLE leave (key BLOB, digest BLOB)")
         database.execute(f"INSERT INTO desired SELECT ?, key, digest FROM {ours}", [number])
     else:
-        _compare(database, ours, theirs, staged, binding.load_method)
+        _compare(database, ours, theirs, staged, binding)
         database.execute(
             "DELETE FROM desired USING leave"
             " WHERE part = ? AND desired.key = leave.key AND desired.digest = leave.digest",
@@ -132,7 +132,8 @@ def _revise(database: Database, staged: int, binding: Binding, now: datetime) ->
         )
         database.execute("INSERT INTO desired SELECT ?, key, digest FROM enter", [number])
     database.execute("INSERT INTO removed SELECT ?, digest FROM leave", [number])
-    remain = f"(SELECT {'DISTINCT' if binding.keys else ''} digest FROM desired WHERE part = {number})"
+    (keys,) = one(database, "SELECT max(key) FROM desired WHERE part = ?", [number])  # of an earlier binding, perhaps
+    remain = f"(SELECT {'DISTINCT' if keys else ''} digest FROM desired WHERE part = {number})"
     after = count(database, remain)
     gone = left(database, f"(SELECT digest FROM removed WHERE part = {number})", remain)
     database.execute("DELETE FROM part WHERE id = ?", [number])
@@ -141,20 +142,21 @@ def _revise(database: Database, staged: int, binding: Binding, now: datetime) ->
     return PartChange(binding.stream, binding.load_method, before, after, gone)
 
 
-def _compare(database: Database, ours: str, theirs: str, staged: int, load_method: str) -> None:
-    """Find what leaves a part, and what enters it."""
-    leaves = f"FROM {theirs} ANTI JOIN {ours} USING (key, digest)"
-    if load_method == "upsert":
+def _compare(database: Database, ours: str, theirs: str, staged: int, binding: Binding) -> None:
+    """Find what leaves a part, and what enters it; who came by a key before need not come again without one."""
+    same = "(key, digest)" if binding.keys else "(digest)"
+    leaves = f"FROM {theirs} ANTI JOIN {ours} USING {same}"
+    if binding.load_method == "upsert":
         spoken = (
             f"(SELECT key FROM staged WHERE part = {staged}"
             f" UNION ALL SELECT key FROM staged_gone WHERE part = {staged})"
         )
         leaves += f" SEMI JOIN {spoken} USING (key)"
-    if load_method == "append-only":
+    if binding.load_method == "append-only":
         leaves += " WHERE false"
     database.execute(f"CREATE OR REPLACE TEMP TABLE leave AS SELECT key, digest {leaves}")
     database.execute(
-        f"CREATE OR REPLACE TEMP TABLE enter AS SELECT key, digest FROM {ours} ANTI JOIN {theirs} USING (key, digest)"
+        f"CREATE OR REPLACE TEMP TABLE enter AS SELECT key, digest FROM {ours} ANTI JOIN {theirs} USING {same}"
     )
 
 

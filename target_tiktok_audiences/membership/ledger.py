@@ -223,11 +223,12 @@ class Ledger:
                 self._forget_delivered()
                 self.facts.audience_id = self.facts.origin = None
 
-    def take_as_delivered(self) -> None:
-        """Note that the audience holds exactly *desired*, as a digest in STATE proved."""
+    def take_as_delivered(self, *, exact: bool = True) -> None:
+        """Note that the audience holds *desired*, as a digest in STATE proved; `exact` if it holds nobody else."""
         with self._transaction():
             delivered.take_wanted(self._database)
-            self.facts.delivered_known = True
+            delivered.suspect_erased(self._database)  # the digest says nothing of them
+            self.facts.delivered_known = exact
 
     def confirm(self, error: str | None, now: datetime, *, ready: bool) -> bool:
         """Look at what is in flight; tell whether TikTok has failed a change since.

@@ -131,11 +131,15 @@ def _is_open(database: Path) -> bool:
 
 
 def folder_problem(folder: Path) -> str:
-    """Tell why ledgers cannot be written into a folder, which need not be there yet; nothing is made."""
+    """Tell why ledgers cannot be written into a folder, which need not be there yet; nothing made stays."""
     try:
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     except OSError as error:
         return describe(error).rstrip(".")
     if not there.is_dir():
         return f"{there} is no folder"
-    return "" if os.access(there, os.W_OK | os.X_OK) else f"this user may not write in {there}"
+    try:
+        tempfile.TemporaryDirectory(dir=there).cleanup()
+    except OSError as error:
+        return describe(error).rstrip(".")
+    return ""

@@ -140,6 +140,8 @@ def plan_removals(counts: Counts, standing: Standing, past: Past, limits: Limits
 
     `may_delete` allows to delete an audience that TikTok does not let go below its floor.
     """
+    if standing.status is Status.ABSENT and _may_be_created(past):
+        return _wait_for_creation(past)
     if standing.status in {Status.ABSENT, Status.EXPIRED} or not counts.removals:
         return Plan(Do.NOTHING)  # an expired one is empty
     if standing.status is Status.FOREIGN:
@@ -174,13 +176,19 @@ def _create(counts: Counts, past: Past, limits: Limits) -> Plan:
         return Plan(
             Do.FAIL,
             "below_minimum",
-            f"{counts.desired:,} distinct identifiers were accepted, and TikTok needs {limits.min_audience_size:,} for"
+            f"{counts.desired:,} people should be in it, and TikTok needs {limits.min_audience_size:,} for"
             " a new audience: with fewer it would stay empty for good. It was not created. Run again when the stream"
-            " has more, or with the whole table (`--full-refresh`).",
+            " has more, or with the whole table (`--full-refresh`); or `forget` the stream.",
         )
-    if past.creating_for is not None and past.creating_for < LOOK_FOR_CREATION:
-        return _hold("create_unknown", "The answer to its creation was lost, and it is not listed yet", past.held_for)
-    return _call(Do.CREATE, counts.desired, limits)
+    return _wait_for_creation(past) if _may_be_created(past) else _call(Do.CREATE, counts.desired, limits)
+
+
+def _may_be_created(past: Past) -> bool:
+    return past.creating_for is not None and past.creating_for < LOOK_FOR_CREATION
+
+
+def _wait_for_creation(past: Past) -> Plan:
+    return _hold("create_unknown", "The answer to its creation was lost, and it is not listed yet", past.held_for)
 
 
 def _change(load_method: str, counts: Counts, standing: Standing, past: Past, limits: Limits, *, unknown: bool) -> Plan:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import subprocess
 import sys
@@ -86,7 +85,6 @@ class NotConnected(Problem):
 
 def run(app: AppSettings, wishes: Wishes) -> None:
     """Connect, or end with one line that says why not."""
-    logging.getLogger("urllib3").setLevel(logging.INFO)  # it would log the query of a call, with the app's secret
     with clear_errors(), _last_word(wishes.minutes), signals.interrupting():
         if not (wishes.browser or terminal.can_ask()):
             raise Problem("--no-browser asks in the terminal, and there is none. Leave it out, or run in a terminal.")
