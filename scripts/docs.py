@@ -1,4 +1,6 @@
-"""Write what is generated in README.md, meltano.yml and docs/faults.md: settings, as `--about` gives them, and faults.
+"""Write what is generated in README.md, meltano.yml, the plugin's definition and docs/faults.md.
+
+Settings are as `--about` gives them.
 
 `.venv/bin/python scripts/docs.py` rewrites them; a test fails while they are stale.
 """
@@ -10,6 +12,7 @@ import re
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import fault_table
@@ -62,6 +65,12 @@ def meltano_settings() -> str:
     return "\n".join(lines)
 
 
+def definition(meltano_yml: str) -> str:
+    """Give all that the plugin's definition has in common with the project's own entry, which ends with it."""
+    common = dedent(meltano_yml[meltano_yml.index("    commands:") :])
+    return re.sub(r"^# generated: .*\n", "", common, flags=re.MULTILINE).rstrip()
+
+
 def generated(path: Path, text: str) -> str:
     """Give a file's text with its generated part made anew, between the two lines that mark it."""
     old = re.compile(r"(^.*generated: begin.*\n)[\s\S]*?(^.*generated: end.*$)", re.MULTILINE)
@@ -70,12 +79,15 @@ def generated(path: Path, text: str) -> str:
 
 def files() -> dict[Path, str]:
     """Give every file with a generated part, as it should be."""
+    meltano_yml = ROOT / "meltano.yml"
     parts = {
         ROOT / "README.md": settings_table(),
-        ROOT / "meltano.yml": meltano_settings(),
+        meltano_yml: meltano_settings(),
         ROOT / "docs/faults.md": fault_table.markdown(),
     }
-    return {path: generated(path, text) for path, text in parts.items()}
+    texts = {path: generated(path, text) for path, text in parts.items()}
+    plugin = ROOT / "docs/target-tiktok-audiences.yml"
+    return {**texts, plugin: generated(plugin, definition(texts[meltano_yml]))}
 
 
 if __name__ == "__main__":

@@ -18,8 +18,14 @@ README = (ROOT / "README.md").read_text()
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"), *ROOT.glob("examples/*/*.md")]
 
 
-def loaders(path: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = yaml.safe_load((ROOT / path).read_text())["plugins"]["loaders"]
+DEFINITION = "docs/target-tiktok-audiences.yml"
+
+
+def loader(path: str) -> dict[str, Any]:
+    """Give the one loader of a Meltano project, or the definition of it."""
+    found: dict[str, Any] = yaml.safe_load((ROOT / path).read_text())
+    if path != DEFINITION:
+        (found,) = found["plugins"]["loaders"]
     return found
 
 
@@ -33,18 +39,36 @@ def test_every_setting_is_in_the_table() -> None:
     assert set(about()["settings"]["properties"]) <= set(names)
 
 
-@pytest.mark.parametrize("path", ["meltano.yml", "examples/postgres-to-tiktok/meltano.yml"])
+@pytest.mark.parametrize("path", ["meltano.yml", DEFINITION, "examples/postgres-to-tiktok/meltano.yml"])
 def test_meltano_knows_our_settings_and_capabilities(path: str) -> None:
     schema = about()["settings"]["properties"]
-    (plugin,) = loaders(path)
+    plugin = loader(path)
     for setting in plugin["settings"]:
         assert setting["name"] in schema
         assert setting.get("sensitive", False) == schema[setting["name"]].get("secret", False)
         assert setting.get("kind") not in {"password", "hidden"}
     assert set(plugin.get("config", {})) <= set(schema)
     assert sorted(plugin["capabilities"]) == sorted(about()["capabilities"])
-    if path == "meltano.yml":
+    if "settings_group_validation" in plugin:
         assert {setting["name"] for setting in plugin["settings"]} == set(schema)
+        for setting in plugin["settings"]:
+            assert setting.get("value") == schema[setting["name"]].get("default")
+            assert setting["label"]
+            assert setting["description"]
+        for group in plugin["settings_group_validation"]:
+            assert set(about()["settings"]["required"]) <= set(group) <= set(schema)
+
+
+def test_the_definition_is_that_of_the_project_and_describes_the_plugin() -> None:
+    definition = loader(DEFINITION)
+    ours = loader("meltano.yml")
+    assert {**ours, "pip_url": definition["pip_url"]}.items() <= definition.items()
+    assert definition["supported_python_versions"] == about()["supported_python_versions"]
+    assert definition["maintenance_status"] == "beta"  # as the classifiers say
+    assert "meltano_sdk" in definition["keywords"]
+    text = definition["prereq"] + definition["settings_preamble"] + definition["next_steps"] + definition["usage"]
+    assert set(re.findall(r"audiences:(\w+)", text)) <= set(definition["commands"])
+    assert set(re.findall(r"`([a-z_]+)`", text)) <= {setting["name"] for setting in definition["settings"]}
 
 
 def test_the_entries_in_the_readme_are_real_settings() -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from conftest import Target
 
-CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM = Path(os.environ.get("CHROMIUM") or "/usr/bin/chromium")
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
