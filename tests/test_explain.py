@@ -13,7 +13,7 @@ from conftest import MARKER
 from terminal import COLUMNS, EXECUTABLE, environment, piped, typed
 
 from target_tiktok_audiences.commands.explain import explain, explanation
-from target_tiktok_audiences.commands.reasons import MEANING, TODO
+from target_tiktok_audiences.commands.reasons import ADVICE, MEANING
 from target_tiktok_audiences.contracts import CONTRACTS, Rejection
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def test_the_digest_is_the_one_that_a_run_makes() -> None:
 
 
 def test_every_reason_has_words_and_something_to_do() -> None:
-    assert MEANING.keys() == TODO.keys() == set(Rejection)
+    assert MEANING.keys() == ADVICE.keys() == set(Rejection)
 
 
 def test_a_rejected_value_ends_with_exit_code_1_and_its_reason(tmp_path: Path) -> None:

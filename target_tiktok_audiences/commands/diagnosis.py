@@ -9,7 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from target_tiktok_audiences.commands.overview import State
-from target_tiktok_audiences.commands.reasons import MEANING, TODO
+from target_tiktok_audiences.commands.reasons import ADVICE, MEANING
 from target_tiktok_audiences.contracts import Rejection
 from target_tiktok_audiences.tiktok import AudienceType, Refused
 from target_tiktok_audiences.tiktok.codes import NO_PERMISSION
@@ -448,7 +448,7 @@ def _rejects(runs: Sequence[dict[str, Any]]) -> Finding:
     if rejected * 100 < identifiers * MANY_REJECTS:
         return Finding("rejects", Outcome.OK, seen)
     main = {reason for reason, count in reasons.items() if count * 100 >= rejected * A_MAIN_REASON}
-    todo = " ".join(f"{each.value} ({MEANING[each]}): {TODO[each]}" for each in Rejection if each.value in main)
+    todo = " ".join(f"{each.value} ({MEANING[each]}): {ADVICE[each]}" for each in Rejection if each.value in main)
     return Finding("rejects", Outcome.WARNING, seen, todo)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from target_tiktok_audiences.commands.answers import json_option, print_answers, print_json
-from target_tiktok_audiences.commands.reasons import MEANING, TODO
+from target_tiktok_audiences.commands.reasons import ADVICE, MEANING
 from target_tiktok_audiences.contracts import CONTRACTS, Rejected
 from target_tiktok_audiences.contracts.elsewhere import find_difference, is_digest
 from target_tiktok_audiences.contracts.phone import is_country
@@ -84,7 +84,7 @@ def explanation(
         answer |= {
             "rejected": rejected.reason.value,
             "reason": MEANING[rejected.reason],
-            "todo": TODO[rejected.reason],
+            "todo": ADVICE[rejected.reason],
         }
     if digest:
         same = hashed and digest.lower() == answer["digest"]

@@ -17,7 +17,7 @@ MEANING = {
 }
 """What is wrong, as the end of a sentence."""
 
-TODO = {
+ADVICE = {
     Rejection.NOT_A_STRING: "Let the source give text, not numbers or the like.",
     Rejection.ALREADY_HASHED: "Set `apply_hashing: false`, if it was hashed from the normal form.",
     Rejection.EMAIL_SYNTAX: "Correct the source, or set `identifier_field` to the column with the addresses.",
