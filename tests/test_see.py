@@ -133,6 +133,24 @@ def test_what_goes_wrong_is_one_line(shops: Target, config: dict[str, Any], word
         assert secret not in ended.stderr
 
 
+def test_the_secret_is_in_no_log_however_that_is_set_up(shops: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(shops, **APP)
+    everything = {"handlers": ["default"], "level": "DEBUG", "propagate": False}
+    logs = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "handlers": {"default": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr"}},
+        "root": everything,
+        "loggers": {"urllib3.connectionpool": everything},
+    }
+    (shops.folder / "logging.yaml").write_text(json.dumps(logs))
+    monkeypatch.setenv("SINGER_SDK_LOG_CONFIG", str(shops.folder / "logging.yaml"))
+    ended = asked(shops, "advertisers")
+    assert ended.exit_code == 0
+    assert "oauth2/advertiser/get" not in ended.stderr
+    assert APP["app_secret"] not in ended.stdout + ended.stderr
+
+
 def test_a_secret_that_tiktok_quotes_is_not_shown(shops: Target, tiktok: Client) -> None:
     configure(shops, **APP)
     said = f"app {APP['app_secret']} of token {TOKEN}"
