@@ -181,7 +181,7 @@ def _take_out(opened: OpenLedger, line: ErasedFrom, erasure: Erasure, around: Su
         line.outcome = "leaving" if ledger.may_come_back(digests) else "not_a_member"
         line.message = opened.warning
         return
-    card = opened.card
+    card, owed = opened.card, opened.card.owed
     opened.owe(card.streams)
     report = AudienceReport(card.name, card.advertiser_id, card.contract, card.load_method, card.audience_id)
     audience = AudienceRun(opened, card.load_method, NO_LIMIT, report)
@@ -189,6 +189,8 @@ def _take_out(opened: OpenLedger, line: ErasedFrom, erasure: Erasure, around: Su
     if report.plan == Do.DELETE.value and report.outcome == "ok" and not erasure.dry_run:
         card.owed = False  # a stream that still fills it makes it anew; nobody else needs it
     line.outcome = _outcome(report, known=line.audience_id is not None)
+    if line.outcome in {"not_a_member", "gone"}:
+        card.owed = owed  # there was nothing to do
     line.message = " ".join(filter(None, [opened.warning, report.message, report.warning]))
     line.request_ids, line.at = report.request_ids, around.tiktok.now.isoformat(timespec="seconds")
 

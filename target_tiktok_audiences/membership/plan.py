@@ -176,7 +176,7 @@ def _create(counts: Counts, past: Past, limits: Limits) -> Plan:
         return Plan(
             Do.FAIL,
             "below_minimum",
-            f"{counts.desired:,} people should be in it, and TikTok needs {limits.min_audience_size:,} for"
+            f"{counts.desired:,} distinct identifiers were accepted, and TikTok needs {limits.min_audience_size:,} for"
             " a new audience: with fewer it would stay empty for good. It was not created. Run again when the stream"
             " has more, or with the whole table (`--full-refresh`); or `forget` the stream.",
         )
