@@ -1,4 +1,4 @@
-"""What is printed, and written into docs/performance.md."""
+"""What is printed, and written into docs/reference/performance.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from measure import Measured
 
-PAGE = ROOT / "docs/performance.md"
+PAGE = ROOT / "docs/reference/performance.md"
 MEANINGS = {
     "records": "records that the fast ones read",
     "slow": "records that the slow ones read",

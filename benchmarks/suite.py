@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes, one round: about a minute")
     parser.add_argument("--only", nargs="+", choices=NAMES, metavar="NAME", help=f"some of: {', '.join(NAMES)}")
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/reference/performance.md")
     parser.add_argument("--no-install", action="store_true", help="leave out packages that are not installed yet")
     for name, meaning in page.MEANINGS.items():
         default = f"{getattr(FULL, name):,}, with --quick {getattr(QUICK, name):,}"

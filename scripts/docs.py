@@ -1,4 +1,4 @@
-"""Write what is generated in README.md, meltano.yml, the plugin's definition and docs/faults.md.
+"""Write what is generated in README.md, meltano.yml, the plugin's definition and docs/reference/faults.md.
 
 Settings are as `--about` gives them.
 
@@ -83,7 +83,7 @@ def files() -> dict[Path, str]:
     parts = {
         ROOT / "README.md": settings_table(),
         meltano_yml: meltano_settings(),
-        ROOT / "docs/faults.md": fault_table.markdown(),
+        ROOT / "docs/reference/faults.md": fault_table.markdown(),
     }
     texts = {path: generated(path, text) for path, text in parts.items()}
     plugin = ROOT / "docs/target-tiktok-audiences.yml"

@@ -1,4 +1,4 @@
-"""docs/commands.md shows what the commands print; `TEST_WRITE=1` writes that anew."""
+"""docs/reference/commands.md shows what the commands print; `TEST_WRITE=1` writes that anew."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from conftest import Target
     from emulator_client import Client
 
-PAGE = ROOT / "docs/commands.md"
+PAGE = ROOT / "docs/reference/commands.md"
 DOCS = PAGE.read_text()
 EXAMPLE = re.compile(r"(<!-- example: (\S+) -->\n```console\n\$ target-tiktok-audiences (.*)\n)((?:.*\n)*?)```")
 EXAMPLES = {found[2]: found for found in EXAMPLE.finditer(DOCS)}

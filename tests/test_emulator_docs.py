@@ -1,4 +1,4 @@
-"""docs/emulator.md names every flag, field and path that there is."""
+"""docs/reference/emulator.md names every flag, field and path that there is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from target_tiktok_audiences.emulator.control import NewToken, Seed, control_rou
 from target_tiktok_audiences.emulator.faults import Fault
 from target_tiktok_audiences.emulator.gateway import ENDPOINTS
 
-DOCS = (Path(__file__).parent.parent / "docs" / "emulator.md").read_text()
+DOCS = (Path(__file__).parent.parent / "docs" / "reference" / "emulator.md").read_text()
 
 
 def test_the_table_of_flags_is_that_of_the_command() -> None:

@@ -326,7 +326,7 @@ def test_what_the_guard_would_stop_is_erased(filled: Target, tiktok: Client) -> 
 
 
 def test_every_outcome_is_explained() -> None:
-    page = (ROOT / "docs/erase.md").read_text()
+    page = (ROOT / "docs/how-to/erase.md").read_text()
     for name, meaning in MEANINGS.items():
         assert f"| `{name}` | {meaning} |" in page
 
