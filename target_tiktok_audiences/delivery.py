@@ -73,6 +73,7 @@ def deliver(
 def delete(opened: OpenLedger, audience_id: str | None, tiktok: TikTok) -> None:
     """Delete an audience. A kill before the ledger knows does no harm: the next run finds the audience gone."""
     signals.check()
+    opened.reserve()
     tiktok.delete(opened.card.advertiser_id, audience_id or "")
     opened.ledger.start_again()
     opened.card.audience_id, opened.card.pinned = None, False
@@ -103,6 +104,11 @@ def _change(plan: Plan, audience_id: str | None, paths: Sequence[str], opened: O
     card, ledger, action = opened.card, opened.ledger, plan.do.value
     signals.check()
     change = ledger.intend(action, tiktok.now)
+    try:
+        opened.reserve()
+    except (LedgerError, Problem):
+        ledger.refused(change)
+        raise
     try:
         signals.check()
         if audience_id is None:

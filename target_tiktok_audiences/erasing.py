@@ -125,7 +125,7 @@ def contracts_of(settings: Settings, ledgers: LedgerFolder, chosen: Collection[s
     if not held:
         raise NobodyKnown(
             f"There is no ledger{' of ' + ', '.join(chosen) if chosen else ''} in"
-            f" {settings.ledger_path or 'memory'}, so nobody is known there, and nobody was erased. Check `ledger_path`"
+            f" {ledgers.name}, so nobody is known there, and nobody was erased. Check `ledger_path`"
             " and `api_url`: they must be those of the runs."
         )
     return [name for name in CONTRACTS if name in held]
@@ -180,6 +180,7 @@ def _take_out(opened: OpenLedger, line: ErasedFrom, erasure: Erasure, around: Su
     if ledger.facts.delivered_known and not ledger.may_hold(digests):
         line.outcome = "leaving" if ledger.may_come_back(digests) else "not_a_member"
         line.message = opened.warning
+        opened.save()  # a run on another machine that knows nothing of it loses
         return
     card, owed = opened.card, opened.card.owed
     opened.owe(card.streams)

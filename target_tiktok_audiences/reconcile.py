@@ -130,7 +130,7 @@ def remove_erased(audience: AudienceRun, around: Surroundings, *, may_delete: bo
 
 def attempt(audience: AudienceRun, tiktok: TikTok, work: Callable[[], None]) -> None:
     """Do one audience's work, and report and journal how it ended; only a signal gets out."""
-    report, calls_before = audience.report, len(tiktok.calls)
+    report, calls_before, before = audience.report, len(tiktok.calls), audience.remembered
     try:
         work()
     except (OSError, Problem, TikTokError) as error:
@@ -143,9 +143,11 @@ def attempt(audience: AudienceRun, tiktok: TikTok, work: Callable[[], None]) -> 
     report.request_ids = [call.request_id for call in calls if call.changes and call.request_id]
     try:
         audience.opened.ledger.journal(report.as_dict(), tiktok.now)
-    except LedgerError as error:
+        audience.opened.save()
+    except (LedgerError, Problem) as error:
+        audience.settled, audience.remembered = False, before  # STATE must not name a commit that may not last
         if report.outcome != "failed":
-            report.outcome, report.message = "failed", f"Its ledger cannot take the journal: {describe(error)}"
+            report.outcome, report.message = "failed", f"Its ledger cannot be kept: {describe(error)}"
 
 
 def _resolve_and_confirm(audience: AudienceRun, tiktok: TikTok) -> Resolved:

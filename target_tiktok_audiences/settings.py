@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from singer_sdk import typing as th
 from singer_sdk.exceptions import ConfigValidationError
@@ -190,7 +191,8 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "ledger_path",
         th.StringType(),
         title="Ledger folder",
-        description="Folder of the ledgers, which know whom TikTok has been given; keep it between runs. Default:"
+        description="Folder of the ledgers, which know whom TikTok has been given; keep it between runs. Or the URL of"
+        " one in S3, GCS, Azure and the like (`s3://bucket/ledgers`), for machines without a disk that lasts. Default:"
         " `.meltano/target-tiktok-audiences` in the Meltano project, else a folder of the user's state. `:memory:`"
         " keeps none.",
     ),
@@ -271,7 +273,8 @@ class Settings:
     min_audience_size: int
     max_reject_percent: int
     on_unmatched_stream: str
-    ledger_path: Path | None
+    ledger_path: Path | str | None
+    """A folder, the URL of one in a store, or None for memory."""
     """None keeps no ledger."""
     rejects_path: Path | None
     rejects_key: bool
@@ -377,9 +380,12 @@ def _path(value: str | None) -> Path | None:
     return Path(value).expanduser() if value else None
 
 
-def _ledger_path(value: str | None) -> Path | None:
+def _ledger_path(value: str | None) -> Path | str | None:
     if value == IN_MEMORY:
         return None
+    if value and "://" in value:
+        url = urlsplit(value)
+        return Path(url2pathname(url.path)) if url.scheme == "file" else value
     if value:
         return Path(value).expanduser()
     project = os.environ.get("MELTANO_PROJECT_ROOT")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from target_tiktok_audiences.commands.configuration import config_option, tiktok
 from target_tiktok_audiences.commands.diagnosis import Access, Facts, Outcome, diagnose, worst
 from target_tiktok_audiences.commands.gathering import advertisers_by_name, list_audiences, look_at_ledgers_of
 from target_tiktok_audiences.commands.overview import bring_together
-from target_tiktok_audiences.membership import PrivateFolder, folder_problem
+from target_tiktok_audiences.membership import PrivateFolder, place_problem, shown
 from target_tiktok_audiences.tiktok import TikTok, TikTokError
 
 if TYPE_CHECKING:
@@ -63,6 +64,10 @@ def check(stale_days: int, settings: Settings, *, as_json: bool) -> None:
 
 
 def _gather(settings: Settings, tiktok: TikTok, stale_after: timedelta, temporary: Path) -> Facts:
+    place = settings.ledger_path
+    ledger_error = place_problem(place) if place else ""
+    if ledger_error and isinstance(place, str):
+        settings = replace(settings, ledger_path=None)  # all else is worth a look
     user_error = _error_of(tiktok.user)
     answered = bool(tiktok.calls)
     ahead = datetime.now(timezone.utc) - tiktok.now if answered else None
@@ -88,8 +93,8 @@ def _gather(settings: Settings, tiktok: TikTok, stale_after: timedelta, temporar
         ahead=ahead,
         granted=granted,
         granted_error=granted_error,
-        ledger_path=str(settings.ledger_path) if settings.ledger_path else None,
-        ledger_error=folder_problem(settings.ledger_path) if settings.ledger_path else "",
+        ledger_path=shown(place) if place else None,
+        ledger_error=ledger_error,
         accesses=accesses,
         entries=entries,
         filled=advertisers_by_name(settings, temporary),

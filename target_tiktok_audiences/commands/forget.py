@@ -40,7 +40,7 @@ def forget(stream: str, audience: str | None, settings: Settings, *, force: bool
             limit = NO_LIMIT if force else min(feed.max_removal_percent for feed in settings.feeds)
             click.echo(one_line(_forget(ledgers, card, stream, limit)))
     if not known:
-        fail(f"no ledger in {settings.ledger_path or 'memory'} has a part of stream {stream}.")
+        fail(f"no ledger in {ledgers.name} has a part of stream {stream}.")
 
 
 def _is_meant(card: Card, stream: str, audience: str | None, settings: Settings) -> bool:
@@ -62,6 +62,7 @@ def _forget(ledgers: LedgerFolder, card: Card, stream: str, limit: int) -> str:
                 )
         opened.card.streams = tuple(name for name in opened.card.streams if name != stream)
         opened.card.owed = bool(opened.card.audience_id or opened.card.streams)
+        opened.save()
     finally:
         opened.close()
     few = opened.card.audience_id and revision.total.after < TIKTOKS_FLOOR

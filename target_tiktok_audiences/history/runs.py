@@ -71,12 +71,13 @@ def read_histories(ledgers: LedgerFolder, host: str, audience: str | None, tempo
     for path, card in ledgers.cards():
         if card.api_host == host and audience in {None, card.name, card.audience_id}:
             signals.check()
-            yield _read(path, card, temporary)
+            yield _read(ledgers, path, card, temporary)
 
 
-def _read(path: Path, card: Card, temporary: Path) -> History:
+def _read(ledgers: LedgerFolder, path: Path, card: Card, temporary: Path) -> History:
     history = History(card.name, card.audience_id, card.advertiser_id, card.contract, card.load_method)
     try:
+        ledgers.fetch(path)
         with opened_copy(path.with_suffix(".duckdb"), temporary) as ledger:
             _fill(history, ledger)
     except (LedgerError, OSError, Problem) as error:

@@ -1,12 +1,13 @@
 """Who belongs in an audience: the ledger, and the plan that brings TikTok in step with it. Knows no Singer, no HTTP."""
 
 from target_tiktok_audiences.membership.books import Books, BooksDoNotBalance, total
+from target_tiktok_audiences.membership.card import Card
 from target_tiktok_audiences.membership.database_errors import LedgerError, describe
 from target_tiktok_audiences.membership.delivered import Counts
-from target_tiktok_audiences.membership.folder import Card, LedgerBusy, LedgerFolder, LedgerUnusable, OpenLedger
+from target_tiktok_audiences.membership.folder import LedgerFolder, OpenLedger
 from target_tiktok_audiences.membership.guard import check_binding, check_blast_radius, check_bookmark
 from target_tiktok_audiences.membership.ledger import Ledger, load_database
-from target_tiktok_audiences.membership.look import Look, folder_problem, look_at_ledgers, opened_copy
+from target_tiktok_audiences.membership.look import Look, look_at_ledgers, opened_copy, place_problem
 from target_tiktok_audiences.membership.machine import write_whole
 from target_tiktok_audiences.membership.plan import (
     NEEDS_DELETION,
@@ -21,8 +22,9 @@ from target_tiktok_audiences.membership.plan import (
     plan_removals,
     wrong_mapping,
 )
-from target_tiktok_audiences.membership.problem import Problem
+from target_tiktok_audiences.membership.problem import LedgerBusy, LedgerUnusable, Problem
 from target_tiktok_audiences.membership.staging import BYTES_PER_LINE, Binding, Part, PrivateFolder
+from target_tiktok_audiences.membership.store import shown
 
 __all__ = [
     "BYTES_PER_LINE",
@@ -52,13 +54,14 @@ __all__ = [
     "check_blast_radius",
     "check_bookmark",
     "describe",
-    "folder_problem",
     "hold_for_processing",
     "load_database",
     "look_at_ledgers",
     "make_plan",
     "opened_copy",
+    "place_problem",
     "plan_removals",
+    "shown",
     "total",
     "write_whole",
     "wrong_mapping",

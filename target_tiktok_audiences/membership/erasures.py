@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from target_tiktok_audiences.membership.store import Store
+
 _BYTES = 32
 
 
@@ -27,16 +29,20 @@ class ErasuresUnreadable(Problem):
 
 
 class Erasures:
-    """The files of one folder. In a dry run, and without a folder, they are not written."""
+    """The files of one folder, or of the store that it is fetched from.
 
-    def __init__(self, folder: Path | None, *, save: bool) -> None:
+    In a dry run, and without a folder, they are not written.
+    """
+
+    def __init__(self, folder: Path | None, store: Store | None = None, *, save: bool) -> None:
         self._folder = folder
+        self._store = store
         self._save = save and folder is not None
         self._unsaved: dict[str, dict[bytes, str]] = {}
 
     def of(self, contract: str) -> dict[bytes, str]:
         """Give the digests that were erased, each with the time. Raises `ErasuresUnreadable` and `OSError`."""
-        return {**self._read(contract), **self._unsaved.get(contract, {})}
+        return {**self._read(contract)[1], **self._unsaved.get(contract, {})}
 
     def add(self, contract: str, digests: Iterable[bytes], now: datetime) -> None:
         """Note digests, and keep the time of those that are noted already."""
@@ -45,27 +51,38 @@ class Erasures:
             self._unsaved.setdefault(contract, {}).update(dict.fromkeys(digests, since))
             return
         with self._alone():
-            noted = {**dict.fromkeys(digests, since), **self._read(contract)}
-            lines = "".join(f"{digest.hex()} {at}\n" for digest, at in sorted(noted.items()))
-            write_whole(self._file(contract), lines.encode())
+            while not self._note(contract, dict.fromkeys(digests, since)):
+                continue  # another machine was faster
 
-    def _read(self, contract: str) -> dict[bytes, str]:
+    def _note(self, contract: str, erased: dict[bytes, str]) -> bool:
+        number, noted = self._read(contract)
+        lines = "".join(f"{digest.hex()} {at}\n" for digest, at in sorted({**erased, **noted}.items()))
+        file = self._file(contract)
+        if self._store:
+            return self._store.append(file.name, number + 1, lines.encode())
+        write_whole(file, lines.encode())
+        return True
+
+    def _read(self, contract: str) -> tuple[int, dict[bytes, str]]:
+        """Give the digests, and the number of that list where it is in a store."""
         if self._folder is None:
-            return {}
+            return 0, {}
         file = self._file(contract)
         try:
-            lines = [line.split() for line in file.read_text(encoding="ascii").splitlines()]
+            number, content = self._store.newest(file.name) if self._store else (0, file.read_bytes())
+            lines = [line.split() for line in content.decode("ascii").splitlines()]
             erased = {bytes.fromhex(digest): since for digest, since in lines}
         except FileNotFoundError:
-            return {}
+            return 0, {}
         except ValueError:
             erased = {b"": ""}
         if any(len(digest) != _BYTES for digest in erased):
             raise ErasuresUnreadable(
-                f"The list of those who were erased is damaged: {file}. Nothing is sent without it. Restore it from a"
-                " backup; or remove it, and erase those people again."
+                f"The list of those who were erased is damaged: {self._store.name if self._store else file.parent}/"
+                f"{file.name}. Nothing is sent without it. Restore it from a backup; or remove it, and erase those"
+                " people again."
             )
-        return erased
+        return number, erased
 
     def _file(self, contract: str) -> Path:
         assert self._folder is not None  # noqa: S101 - asked before

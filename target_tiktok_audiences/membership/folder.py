@@ -1,87 +1,66 @@
 """The folder of all ledgers: finds the one of an audience, however that is named, and lets one run at a time have it.
 
-Beside each ledger lies a card: a small JSON file that says whose it is, so that it is found without being opened.
+Beside each ledger lies its card, a small JSON file. Of ledgers in a store this is a folder of copies.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import itertools
 import os
-import re
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
 
+from target_tiktok_audiences.membership.card import Card, Locks
 from target_tiktok_audiences.membership.database_errors import LedgerError, describe, is_damage
 from target_tiktok_audiences.membership.erasures import Erasures
 from target_tiktok_audiences.membership.ledger import Ledger
 from target_tiktok_audiences.membership.machine import write_whole
-from target_tiktok_audiences.membership.problem import Problem
+from target_tiktok_audiences.membership.problem import LedgerUnusable
+from target_tiktok_audiences.membership.remote import RemoteLedgers
 from target_tiktok_audiences.membership.schema import LedgerDamaged, LedgerTooNew
+from target_tiktok_audiences.membership.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+    from datetime import datetime
 
-
-class LedgerBusy(Problem):
-    """Another run has the audience's ledger."""
-
-
-class LedgerUnusable(Problem):
-    """A ledger, or the folder of all, that cannot be used now, and stays as it is."""
-
-
-class Card(msgspec.Struct):
-    """Whose a ledger is."""
-
-    api_host: str
-    advertiser_id: str
-    contract: str
-    name: str
-    """The audience's name, as the feeds had it last."""
-    audience_id: str | None = None
-    pinned: bool = False
-    """Whether `audience_id` was set by the user."""
-    streams: tuple[str, ...] = ()
-    load_method: str = ""
-    retention_in_days: int | None = None
-    owed: bool = False
-    """Whether something waits to be sent."""
-    erasures: int = 0
-    """How many of those who were erased the ledger has taken over."""
-
-    def is_of(self, other: Card) -> bool:
-        """Tell whether two cards are of one audience: by its id where both know it, else by its name."""
-        if (self.api_host, self.advertiser_id, self.contract) != (other.api_host, other.advertiser_id, other.contract):
-            return False
-        if self.audience_id and other.audience_id:
-            return self.audience_id == other.audience_id
-        return self.name == other.name
+    from target_tiktok_audiences.membership.remote import RemoteLedger
 
 
 class LedgerFolder:
-    """All ledgers of one `ledger_path`; without a path, ledgers are kept in memory and forgotten.
+    """All ledgers of one `ledger_path`, a folder or a URL; without it they are kept in memory and forgotten.
 
-    In a dry run ledgers are copied to the folder for what is temporary, and never touched.
+    In a dry run ledgers are copied to the folder for what is temporary, and never touched. Raises `LedgerUnusable`.
     """
 
-    def __init__(self, path: Path | None, temporary: Path, *, dry_run: bool = False) -> None:
-        self._path = path
+    def __init__(self, place: Path | str | None, temporary: Path, *, dry_run: bool = False) -> None:
+        store = Store(place) if isinstance(place, str) else None
+        self._remote = RemoteLedgers(store, temporary / "fetched") if store else None
+        self._path = self._remote.folder if self._remote else Path(place) if place else None
         self._temporary = temporary
         self._dry_run = dry_run
-        self.erasures = Erasures(path, save=not dry_run)
-        if path and not dry_run:
-            _prepare(path)
+        self.name = store.name if store else str(place or "memory")
+        """Where it is, as messages show it."""
+        self.erasures = Erasures(self._path, store, save=not dry_run)
+        if self._path and not dry_run:
+            _prepare(self._path)
 
     @property
     def lasts(self) -> bool:
         """Whether ledgers are kept at all."""
         return self._path is not None
+
+    def fetch(self, card: Path) -> datetime | None:
+        """Bring a ledger's database to the folder; tell until when another machine has reserved it."""
+        if self._remote is None:
+            return None
+        remote = self._remote.open(card)
+        remote.fetch(card.with_suffix(".duckdb"))
+        return remote.reserved_until
 
     def cards(self) -> list[tuple[Path, Card]]:
         """Give every ledger's card; one that cannot be read belongs to nobody."""
@@ -102,9 +81,11 @@ class LedgerFolder:
         locks = Locks(self._path if self._path and self._path.is_dir() else None)
         try:
             locks.take(wanted, wanted.audience_id)
-            path, card = next(
-                ((p, c) for p, c in self.cards() if c.is_of(wanted)), (self._new_path(wanted), replace(wanted))
-            )
+            path, card = self._find(wanted)
+            remote = self._remote.open(path) if self._remote and path else None
+            if remote:
+                remote.check_free()
+                path, card = self._find(wanted)  # another machine may have changed it since
             locks.take(card, card.audience_id)
             card = replace(
                 card,
@@ -114,16 +95,14 @@ class LedgerFolder:
                 retention_in_days=wanted.retention_in_days,
             )
             erased = self.erasures.of(card.contract)
-            return OpenLedger(card, path, locks, self._temporary, erased, save=not self._dry_run)
+            return OpenLedger(card, path, remote, locks, self._temporary, erased, save=not self._dry_run)
         except BaseException:
             locks.release()
             raise
 
-    def _new_path(self, card: Card) -> Path | None:
-        if self._path is None:
-            return None
-        words = re.sub(r"[^A-Za-z0-9]+", "-", card.name).strip("-")[:40]
-        return self._path / f"{card.advertiser_id}-{words}-{_fingerprint(card, card.audience_id)}.json"
+    def _find(self, wanted: Card) -> tuple[Path | None, Card]:
+        new = self._path / f"{wanted.stem}.json" if self._path else None
+        return next(((path, card) for path, card in self.cards() if card.is_of(wanted)), (new, replace(wanted)))
 
 
 class OpenLedger:
@@ -133,16 +112,27 @@ class OpenLedger:
     """
 
     def __init__(
-        self, card: Card, path: Path | None, locks: Locks, temporary: Path, erased: Mapping[bytes, str], *, save: bool
+        self,
+        card: Card,
+        path: Path | None,
+        remote: RemoteLedger | None,
+        locks: Locks,
+        temporary: Path,
+        erased: Mapping[bytes, str],
+        *,
+        save: bool,
     ) -> None:
         self.card = card
         self.warning = ""
         self._path = path
+        self._remote = remote
         self._locks = locks
         self._temporary = temporary
         self._erased = erased
         self._save = save
         self._database = path.with_suffix(".duckdb") if path else None
+        if self._database and remote:
+            remote.fetch(self._database)
         if self._database and not save:
             self._database = copy_files(self._database, temporary)
         self.ledger = self._open()
@@ -156,8 +146,7 @@ class OpenLedger:
         """Put an empty ledger in the place of one that STATE does not know; the old file stays beside it."""
         gone = self.ledger.facts.ledger_id[:8]
         self.ledger.close()
-        if self._database:
-            _put_aside(self._database, gone, "gone")
+        self._put_aside(gone, "gone")
         self.ledger = self._open()
 
     def _open(self) -> Ledger:
@@ -177,12 +166,19 @@ class OpenLedger:
         except LedgerDamaged as damaged:
             if self._database is None:
                 raise
-            aside = _put_aside(self._database, "damaged", "corrupt")
+            aside = self._put_aside("damaged", "corrupt")
             put = f"it is put aside as {aside}" if self._save else "a run that is not dry puts it aside"
             self.warning = (
                 f"Its ledger was damaged ({str(damaged).rstrip('.')}); {put}, and the run goes on as if it were lost."
             )
             return self._connect()
+
+    def _put_aside(self, what: str, ending: str) -> str:
+        """Keep the database under another name, and tell which."""
+        if self._database is None:
+            return ""
+        aside = _put_aside(self._database, what, ending)
+        return self._remote.put_aside(ending) if self._remote and self._save else str(aside)
 
     def _connect(self) -> Ledger:
         """Open the database. Raises `LedgerDamaged`, and `LedgerUnusable` for what is no fault of the file."""
@@ -196,54 +192,42 @@ class OpenLedger:
             if is_damage(error):
                 raise LedgerDamaged(str(error).splitlines()[0]) from None
             why = describe(error)
-        raise LedgerUnusable(f"Its ledger {self._database} stays as it is, and nothing is sent without it: {why}")
+        where = self._remote.name if self._remote else self._database
+        raise LedgerUnusable(f"Its ledger {where} stays as it is, and nothing is sent without it: {why}")
 
     def owe(self, streams: tuple[str, ...]) -> None:
-        """Note on the card, now, that something may wait: a later run delivers it even if this one is killed."""
+        """Note on the card that something may wait: a later run delivers it even if this one is killed."""
         self.card.streams, self.card.owed = streams, True
         self._save_card()
 
+    def reserve(self) -> None:
+        """Bring the ledger to its store before TikTok is asked for a change, so that no other machine asks for one.
+
+        On a disk of this machine all of it is there already. Raises `LedgerBusy`, `StoreFailed` and `LedgerError`.
+        """
+        if self._remote and self._database:
+            self.ledger.checkpoint()
+            self._remote.reserve(self.card, self._database)
+
+    def save(self) -> None:
+        """Bring the ledger to its store when the work is done; raises as `reserve` does."""
+        if self._remote and self._database and self._save:
+            self.ledger.checkpoint()
+            self._remote.save(self.card, self._database)
+
     def close(self) -> None:
-        """Close the ledger, save the card, and let others in."""
+        """Close the ledger, save the card, and let others in. Raises `StoreFailed`."""
         try:
             self.ledger.close()
             self._save_card()
+            if self._remote:
+                self._remote.release()
         finally:
             self._locks.release()
 
     def _save_card(self) -> None:
         if self._save and self._path:
             write_whole(self._path, msgspec.json.format(msgspec.json.encode(self.card)))
-
-
-class Locks:
-    """The locks of one audience: by its name and by its id, for two runs may know it by either."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-        self._held: dict[str, int] = {}
-
-    def take(self, card: Card, audience_id: str | None) -> None:
-        """Lock the audience's name, and its id where that is known. Raises `LedgerBusy`."""
-        for fingerprint in {_fingerprint(card, None), _fingerprint(card, audience_id)}:
-            if self._folder is None or fingerprint in self._held:
-                continue
-            descriptor = os.open(self._folder / f".{fingerprint}.lock", os.O_CREAT | os.O_RDWR, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
-                raise LedgerBusy(
-                    f'Audience "{card.name}" of advertiser {card.advertiser_id} is being filled already: by another run'
-                    " (run again when it has ended), or by a feed of this one under its id (set `audience_id` in both)."
-                ) from None
-            self._held[fingerprint] = descriptor
-
-    def release(self) -> None:
-        """Let others in."""
-        for descriptor in self._held.values():
-            os.close(descriptor)
-        self._held.clear()
 
 
 def _prepare(folder: Path) -> None:
@@ -270,12 +254,6 @@ def _put_aside(database: Path, what: str, ending: str) -> Path:
         if file.exists():
             file.replace(new)
     return aside
-
-
-def _fingerprint(card: Card, audience_id: str | None) -> str:
-    what = ["id", audience_id] if audience_id else ["name", card.name]
-    identity = "\0".join([card.api_host, card.advertiser_id, card.contract, *what])
-    return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def copy_files(database: Path, folder: Path) -> Path:

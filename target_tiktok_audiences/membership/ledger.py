@@ -123,6 +123,10 @@ class Ledger:
         except (TypeError, ValueError) as error:
             raise LedgerDamaged(f"Its rows cannot be read ({type(error).__name__})") from None
 
+    def checkpoint(self) -> None:
+        """Bring all that is committed into the one file, which may then be copied. Raises `LedgerError`."""
+        self._database.execute("CHECKPOINT")
+
     def close(self) -> None:
         """Let go of the file."""
         self._database.close()

@@ -17,13 +17,14 @@ from target_tiktok_audiences.membership.database_errors import LedgerError, desc
 from target_tiktok_audiences.membership.folder import LedgerFolder, copy_files, log_of
 from target_tiktok_audiences.membership.ledger import Ledger
 from target_tiktok_audiences.membership.problem import Problem
+from target_tiktok_audiences.membership.store import Store, StoreFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from target_tiktok_audiences.membership.card import Card
     from target_tiktok_audiences.membership.delivered import Counts
-    from target_tiktok_audiences.membership.folder import Card
     from target_tiktok_audiences.membership.schema import Facts
     from target_tiktok_audiences.membership.staging import Binding
 
@@ -56,17 +57,18 @@ class Look:
 
 
 def look_at_ledgers(
-    folder: Path | None, temporary: Path, wanted: Callable[[Card], bool], *, runs: int = 0
+    place: Path | str | None, temporary: Path, wanted: Callable[[Card], bool], *, runs: int = 0
 ) -> list[Look]:
     """Look at every ledger whose card is wanted, with its newest `runs`."""
-    cards = LedgerFolder(folder, temporary, dry_run=True).cards()
-    return [_look(path.with_suffix(".duckdb"), card, temporary, runs) for path, card in cards if wanted(card)]
+    ledgers = LedgerFolder(place, temporary, dry_run=True)
+    return [_look(ledgers, path, card, temporary, runs) for path, card in ledgers.cards() if wanted(card)]
 
 
-def _look(database: Path, card: Card, temporary: Path, runs: int) -> Look:
-    busy = _is_open(database)
+def _look(ledgers: LedgerFolder, path: Path, card: Card, temporary: Path, runs: int) -> Look:
+    busy = _is_open(path.with_suffix(".duckdb"))
     try:
-        with opened_copy(database, temporary) as ledger:
+        busy = ledgers.fetch(path) is not None or busy
+        with opened_copy(path.with_suffix(".duckdb"), temporary) as ledger:
             parts, newest = ledger.parts(), ledger.runs(runs)
             return Look(card, busy, "", ledger.facts, ledger.counts(), ledger.in_flight(), parts, newest)
     except (LedgerError, OSError, Problem) as error:
@@ -130,8 +132,18 @@ def _is_open(database: Path) -> bool:
     return bool(found[3 if sys.platform == "darwin" else 0] != fcntl.F_UNLCK)
 
 
-def folder_problem(folder: Path) -> str:
-    """Tell why ledgers cannot be written into a folder, which need not be there yet; nothing made stays."""
+def place_problem(place: Path | str) -> str:
+    """Tell why ledgers cannot be written there; a folder need not be there yet, and nothing made stays."""
+    if isinstance(place, Path):
+        return _folder_problem(place)
+    try:
+        Store(place).check()
+    except StoreFailed as problem:
+        return str(problem)
+    return ""
+
+
+def _folder_problem(folder: Path) -> str:
     try:
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     except OSError as error:

@@ -1,0 +1,149 @@
+"""Ledgers in a store: fetched to this machine, and written back so that of two machines one wins.
+
+A ledger there is a series: its card, which names the database that goes with it. The series goes on
+
+- before a change is sent to TikTok, with the intent in the database, and *reserved*: until the change is answered, or
+  so late that it cannot be sent any more, no other machine may have the ledger;
+- when an audience's work is done, before STATE goes out.
+
+Who finds that the series has gone on since it was fetched has lost: nothing is sent, and nothing written.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from target_tiktok_audiences.membership.card import Card
+from target_tiktok_audiences.membership.problem import LedgerBusy
+from target_tiktok_audiences.membership.store import Store, StoreFailed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RESERVED_FOR = timedelta(minutes=20)
+"""Longer than a call and its repetitions may take."""
+
+
+class Version(msgspec.Struct, frozen=True):
+    """What a ledger's series holds."""
+
+    card: Card
+    database: str
+    """The object with the database; it is of this version alone."""
+    reserved_until: datetime | None = None
+
+
+class RemoteLedgers:
+    """All ledgers of a store, and the folder into which they are fetched."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self.store = store
+        self.folder = folder
+        folder.mkdir(mode=0o700, exist_ok=True)
+        names = store.names()
+        for series in sorted({found[1] for name in names if (found := re.fullmatch(r"(.+\.json)\.[0-9]{8}", name))}):
+            RemoteLedger(store, folder / series, names)
+
+    def open(self, card: Path) -> RemoteLedger:
+        """Look for a ledger's newest version, and bring its card to the folder. Raises `StoreFailed`."""
+        return RemoteLedger(self.store, card)
+
+
+class RemoteLedger:
+    """One ledger of a store, as it was when its card was fetched; a new one has no version yet.
+
+    Every method raises `StoreFailed`.
+    """
+
+    def __init__(self, store: Store, card: Path, names: list[str] | None = None) -> None:
+        self._store = store
+        self._series = card.name
+        self.name = f"{store.name}/{card.name}"
+        self._number, content = store.newest(self._series, names)
+        self._version: Version | None = None
+        self._reserved = False
+        if content:
+            try:
+                self._version = msgspec.json.decode(content, type=Version)
+            except (msgspec.DecodeError, UnicodeError):
+                raise StoreFailed(
+                    f"{self.name}.{self._number:08d} was written by a newer version of this program,"
+                    " or is damaged. Install a newer one; or remove it, and the ledger is lost."
+                ) from None
+            card.write_bytes(msgspec.json.encode(self._version.card))
+
+    @property
+    def reserved_until(self) -> datetime | None:
+        """Until when another machine has it."""
+        until = self._version and self._version.reserved_until
+        return until if until and until > datetime.now(timezone.utc) else None
+
+    def check_free(self) -> None:
+        """Raise `LedgerBusy` while another machine changes the audience."""
+        if self._version and (until := self.reserved_until):
+            raise LedgerBusy(
+                f"{_named(self._version.card)} is being changed by a run on another machine; or that was killed at it,"
+                f" and nobody knows what it has sent. Run again when it has ended, or after {until:%H:%M} UTC."
+            )
+
+    def fetch(self, database: Path) -> None:
+        """Fetch the database; a version whose database is lost has none. Raises `LedgerBusy`."""
+        if not self._version or self._store.download(self._version.database, database):
+            return
+        if self._store.newest(self._series)[0] != self._number:
+            raise self._overtaken(self._version.card)
+
+    def put_aside(self, ending: str) -> str:
+        """Keep the database that was fetched under another name, and tell which: the next version would remove it."""
+        name = f"{self._series.removesuffix('.json')}.{self._number:08d}.{ending}"
+        if self._version:
+            self._store.copy(self._version.database, name)
+        return f"{self._store.name}/{name}"
+
+    def reserve(self, card: Card, database: Path) -> None:
+        """Write it back, and keep other machines from it until `save` or `release`. Raises `LedgerBusy`."""
+        self._write(card, database, datetime.now(timezone.utc) + RESERVED_FOR)
+        self._reserved = True
+
+    def save(self, card: Card, database: Path) -> None:
+        """Write it back, and let others in. Raises `LedgerBusy`."""
+        self._write(card, database, None)
+        self._reserved = False
+
+    def release(self) -> None:
+        """Let others in, if that is still to be done."""
+        if self._version and self._reserved:
+            self._reserved = False
+            self._append(msgspec.structs.replace(self._version, reserved_until=None))
+
+    def _write(self, card: Card, database: Path, until: datetime | None) -> None:
+        name = f"{database.stem}.{self._number + 1:08d}-{uuid.uuid4().hex}.duckdb"
+        self._store.upload(database, name)
+        if not self._append(Version(card, name, until)):
+            self._store.remove([name])
+            raise self._overtaken(card)
+        databases = re.compile(re.escape(database.stem) + r"\.([0-9]{8})-[0-9a-f]{32}\.duckdb")
+        found = filter(None, map(databases.fullmatch, self._store.names()))
+        self._store.remove(each[0] for each in found if int(each[1]) < self._number)
+
+    def _append(self, version: Version) -> bool:
+        if not self._store.append(self._series, self._number + 1, msgspec.json.encode(version)):
+            return False
+        self._number += 1
+        self._version = version
+        return True
+
+    def _overtaken(self, card: Card) -> LedgerBusy:
+        return LedgerBusy(
+            f"{_named(card)}: a run on another machine has changed its ledger in {self._store.name} since this run"
+            " began. This one sent nothing that the ledger there does not know. Run again."
+        )
+
+
+def _named(card: Card) -> str:
+    return f'Audience "{card.name}" of advertiser {card.advertiser_id}'
