@@ -48,9 +48,6 @@ if TYPE_CHECKING:
 EXPECTED = (SingerSDKError, SingerError, TikTokError, Problem, RunFailed, OSError)
 """What ends a run with one clear line; anything else is a fault of ours."""
 
-TALKERS = ("adlfs", "aiobotocore", "botocore", "fsspec", "gcsfs", "s3fs", "singer_sdk.mapper", "urllib3")
-"""Who would log query strings, addresses with credentials and values of records, where all is logged."""
-
 
 class TargetTikTokAudiences(Target):
     """Keeps TikTok Custom Audiences in step with any table a Singer tap can read."""
@@ -150,7 +147,7 @@ class TargetTikTokAudiences(Target):
         for handler in logging.getLogger().handlers:
             handler.addFilter(keep_to_one_line)
         os.umask(0o077)  # what is written is nobody else's business: digests, and keys of rejected rows
-        hush(TALKERS)
+        hush()
         if sys.stdin is None or sys.stdout is None:
             cls.logger.error("Standard input and standard output are needed, and one of them is closed")
             sys.exit(1)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 LONGEST_NAME = 1000
 """Characters of a stream's or column's name; databases stop at some hundreds."""
 
 LONGEST_MESSAGE = 8000
+
+TALKERS = {
+    **dict.fromkeys(("adlfs", "aiobotocore", "azure", "botocore", "fsspec", "gcsfs", "s3fs"), logging.WARNING),
+    **dict.fromkeys(("singer_sdk.mapper", "urllib3"), logging.INFO),
+}
+"""Who would log query strings, addresses with credentials and values of records below these levels."""
 
 _UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line ends, and halves of surrogate pairs, which no encoding can write."""
@@ -54,8 +56,9 @@ def keep_to_one_line(record: logging.LogRecord) -> bool:
     return True
 
 
-def hush(talkers: Collection[str]) -> None:
-    """Keep loggers, and those below them, from logging at DEBUG, also where a logging configuration asks for that."""
-    below = [name for name in logging.root.manager.loggerDict if name.startswith(tuple(f"{each}." for each in talkers))]
-    for name in (*talkers, *below):
-        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger(name).level))
+def hush() -> None:
+    """Keep `TALKERS`, and the loggers below them, from saying more, also where a logging configuration asks for it."""
+    for talker, level in TALKERS.items():
+        below = [name for name in logging.root.manager.loggerDict if name.startswith(f"{talker}.")]
+        for name in (talker, *below):
+            logging.getLogger(name).setLevel(max(level, logging.getLogger(name).level))

@@ -18,6 +18,7 @@ from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from pathlib import Path
 from threading import Lock
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -27,7 +28,7 @@ from tap import interrupted
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from multiprocessing.connection import Connection
 
 DEADLINE_S = 30
@@ -67,8 +68,16 @@ class Ended:
         return state
 
 
-def _run(config: dict[str, Any], given: bytes, folder: Path, ready: Connection, kill: Kill | None) -> None:
+def _run(
+    config: dict[str, Any],
+    given: bytes,
+    folder: Path,
+    ready: Connection,
+    kill: Kill | None,
+    variables: dict[str, str],
+) -> None:
     """Run the target, which watches for signals from the moment when it is ready."""
+    os.environ.update(variables)
     tempfile.tempdir = str(folder / "temporary")
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         file = os.open(folder / name, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
@@ -106,14 +115,18 @@ def run(
     *,
     signals: Sequence[tuple[float, int]] = (),
     kill: Kill | None = None,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Ended:
-    """Run the target once; send it signals, each so many seconds after the one before, or kill it at a step."""
+    """Run the target once; send it signals, each so many seconds after the one before, or kill it at a step.
+
+    `variables` are added to its environment, which is that of the tests' beginning.
+    """
     home = Path(tempfile.mkdtemp(dir=folder))
     (home / "temporary").mkdir()
     given = "".join(f"{json.dumps(message)}\n" for message in messages).encode()
     receiver, sender = multiprocessing.Pipe(duplex=False)
     context = multiprocessing.get_context("forkserver")
-    process = context.Process(target=_run, args=(config, given, home, sender, kill), daemon=True)
+    process = context.Process(target=_run, args=(config, given, home, sender, kill, dict(variables)), daemon=True)
     with _ONE_AT_A_TIME:
         process.start()
     sender.close()

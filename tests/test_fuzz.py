@@ -32,7 +32,8 @@ from target_tiktok_audiences.contracts import CONTRACTS, Rejected
 from target_tiktok_audiences.membership import LedgerFolder
 from target_tiktok_audiences.membership.staging import NO_DIGEST
 from target_tiktok_audiences.state import KEY
-from target_tiktok_audiences.target import EXPECTED, TALKERS, TargetTikTokAudiences, _last_words
+from target_tiktok_audiences.target import EXPECTED, TargetTikTokAudiences, _last_words
+from target_tiktok_audiences.text import hush
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,8 +128,7 @@ def check_told(given: Given, log: str) -> None:
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """Catch everything that is logged, and keep it from pytest, which would remember it all."""
-    for talker in TALKERS:  # as `invoke` does
-        logging.getLogger(talker).setLevel(logging.INFO)
+    hush()  # as `invoke` does
     root = logging.getLogger()
     monkeypatch.setattr(root, "level", logging.DEBUG)
     monkeypatch.setattr(root, "handlers", [])

@@ -33,7 +33,7 @@ def clear_errors() -> Iterator[None]:
     os.umask(0o077)
     for handler in logging.getLogger().handlers:
         handler.addFilter(keep_to_one_line)
-    hush(["urllib3"])  # it would log query strings, where the app's secret is
+    hush()
     signals.watch()
     try:
         yield

@@ -45,7 +45,7 @@ class Store:
         from fsspec.core import url_to_fs  # noqa: PLC0415 - few runs need it, and it takes long to load
 
         try:
-            self._files, root = url_to_fs(url)
+            self._files, root = url_to_fs(url, skip_instance_cache=True)
         except Exception as error:  # noqa: BLE001 - whatever the driver of that protocol raises
             raise self._failed("opened", error) from None
         self._root = root.rstrip("/")
@@ -171,8 +171,8 @@ class Store:
             time.sleep(SETTLE_S)
             names = self.names()
             since = {name: self._modified(name) for name in {ours, *filter(claims.fullmatch, names)}}
-            dead = [name for name in since if since[ours] - since[name] > CLAIM_LIVES]
-            first = min(since.keys() - set(dead), key=lambda name: (since[name], name))
+            dead = {name for name in since if since[ours] - since[name] > CLAIM_LIVES} - {ours}
+            first = min(since.keys() - dead, key=lambda name: (since[name], name))
             if first != ours or any(number_of(name, series) >= number for name in names):
                 return False
             self._write(_numbered(series, number), content)
