@@ -10,17 +10,20 @@ import random
 import signal
 from collections import Counter
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import child
 from click.testing import CliRunner
 from conftest import MARKER, Outcome, Target
 from emulator_client import ADVERTISER, TOKEN, Client, emulated
 from singer import email
-from tap import BASE, STEPS, VARYING, Change, Killed, Source, digest, killed
+from tap import BASE, STEPS, VARYING, Change, Killed, Source, digest, killed, once
 
 from target_tiktok_audiences.commands.erase import erase_command
+from target_tiktok_audiences.membership import remote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +76,8 @@ class Step:
     dies: float | None = None
     """A process of its own is killed, at this share of the time that a run takes."""
     max_removal_percent: int = 100
+    overlap: tuple[str, str] | None = None
+    """A run on another machine begins, and ends, before or after a step of this one."""
     erased: tuple[int, ...] = ()
     """People who are erased before the run; what goes wrong goes wrong then, too."""
 
@@ -97,9 +102,12 @@ class Mood:
     """How often the clock jumps, either way."""
     erasures: float = 0
     """How often people are erased."""
+    overlaps: float = 0
+    """How often two machines run at once, where ledgers are in a store."""
 
 
 ERASING = tuple(Mood(faults, kills, erasures=0.4) for faults, kills in ((0, 0), (0.5, 0.2), (0.3, 0.6)))
+OVERLAPPING = tuple(Mood(faults, kills, overlaps=0.6) for faults, kills in ((0, 0), (0.5, 0.2), (0.3, 0.6)))
 MOODS = (Mood(0.5, 0.2), Mood(0.9, 0, ("create", "update", "update", "update")), Mood(0.3, 0.6))
 
 
@@ -116,11 +124,16 @@ def random_step(rng: random.Random, load_method: str, mood: Mood) -> Step:
         changes=tuple(random_change(rng, load_method) for _ in range(rng.choice([0, 1, 2, 3, 6]))),
         streams=rng.choice([(VARYING,), (VARYING,), (VARYING,), (BASE, VARYING), (BASE,), ()]),
         fault=fault,
-        kill=(rng.choice(KILLS), rng.choice(["before", "after"])) if rng.random() < mood.kills else None,
+        kill=_moment(rng) if rng.random() < mood.kills else None,
+        overlap=_moment(rng) if mood.overlaps and rng.random() < mood.overlaps else None,
         dies=rng.random() if mood.deaths and rng.random() < mood.deaths else None,
         max_removal_percent=rng.choice([10, 100, 100, 100]),
         erased=random_people(rng) if mood.erasures and rng.random() < mood.erasures else (),
     )
+
+
+def _moment(rng: random.Random) -> tuple[str, str]:
+    return rng.choice(KILLS), rng.choice(["before", "after"])
 
 
 def random_people(rng: random.Random) -> tuple[int, ...]:
@@ -131,9 +144,13 @@ def random_people(rng: random.Random) -> tuple[int, ...]:
 class Pipeline:
     """One tap, the target and an emulated TikTok, run after run."""
 
-    def __init__(self, load_method: str, tiktok: Client, folder: Path, figures: Counter[str]) -> None:
+    def __init__(
+        self, load_method: str, tiktok: Client, folder: Path, figures: Counter[str], ledgers: Path | str
+    ) -> None:
+        self.ledgers = ledgers
         self.tiktok, self.source, self.figures = tiktok, Source(load_method), figures
         self._seconds = FIRST_GUESS_S
+        self._hours = 0.0
         self.erased: set[str] = set()
         self._out: set[str] = set()
         self._fails_late = False
@@ -146,17 +163,22 @@ class Pipeline:
                 "contract": "EMAIL_SHA256",
                 "api_url": tiktok.base,
                 "audience_name": "Customers",
-                "ledger_path": str(folder / "ledgers"),
+                "ledger_path": str(ledgers),
                 "load_method": load_method,
                 "min_audience_size": 1,
                 "max_reject_percent": 100,
             },
         )
 
+    def now(self) -> datetime:
+        """Give the time of every machine."""
+        return datetime.now(timezone.utc) + timedelta(hours=self._hours)
+
     def play(self, step: Step) -> Outcome:
         """Let a step happen, and check what must be true at any time."""
         self.source.change(*step.changes)
         self.tiktok.advance(step.hours)
+        self._hours += step.hours
         if step.fault:
             self.tiktok.fault(**step.fault)
             self._fails_late = self._fails_late or "fail_later" in step.fault
@@ -176,10 +198,9 @@ class Pipeline:
         config = self.target.folder / "erase.json"
         config.write_text(json.dumps(self.target.config))
         given = "".join(f"{email(person)}\n" for person in step.erased)
-        ledgers = self.target.folder / "ledgers"
         told = None
         with ExitStack() as around:
-            happened = around.enter_context(killed(*step.kill, ledgers)) if step.kill else []
+            happened = around.enter_context(killed(*step.kill, self.ledgers)) if step.kill else []
             with suppress(Killed):
                 told = CliRunner().invoke(erase_command, ["-", "--json", "--config", str(config)], input=given)
         assert told is None or MARKER not in told.output
@@ -193,8 +214,20 @@ class Pipeline:
             return self._run_and_kill(messages, step, step.dies * self._seconds)
         with ExitStack() as around:
             if step.kill:
-                around.enter_context(killed(*step.kill, self.target.folder / "ledgers"))
+                around.enter_context(killed(*step.kill, self.ledgers))
+            elif step.overlap:
+                around.enter_context(once(*step.overlap, lambda: self._run_elsewhere(messages)))
             return self.target.run(messages, max_removal_percent=step.max_removal_percent)
+
+    def _run_elsewhere(self, messages: list[dict[str, Any]]) -> None:
+        """Let another machine do the same at the same time; STATE is whose that is emitted last."""
+        folder = self.target.folder / "elsewhere"
+        folder.mkdir(exist_ok=True)
+        outcome = replace(self.target, folder=folder).run(messages)
+        assert "fault of the target" not in outcome.log, outcome.log
+        self.source.state = outcome.state or self.source.state
+        self.figures["runs elsewhere"] += 1
+        self.figures["runs elsewhere that won"] += not outcome.exit_code
 
     def _run_and_kill(self, messages: list[dict[str, Any]], step: Step, seconds: float) -> Outcome:
         report = self.target.folder / "report.json"
@@ -256,18 +289,25 @@ class Pipeline:
 
 
 def play(
-    load_method: str, seed: int | str, folder: Path, moods: Sequence[Mood] = MOODS, figures: Counter[str] | None = None
+    load_method: str,
+    seed: int | str,
+    folder: Path,
+    moods: Sequence[Mood] = MOODS,
+    figures: Counter[str] | None = None,
+    ledgers: str = "",
 ) -> None:
-    """Play one history, and count what happens in it; an error tells it whole."""
+    """Play one history, and count what happens in it; an error tells it whole. `ledgers` is the URL of a store."""
+    figures = Counter() if figures is None else figures
     rng = random.Random(seed)
     mood = rng.choice(moods)
     steps = [random_step(rng, load_method, mood) for _ in range(rng.randrange(5, 12))]
     with emulated(processing_hours=rng.choice([1, 5, 24, 40]), list_lag_seconds=rng.choice([0, 1800])) as tiktok:
-        pipeline = Pipeline(load_method, tiktok, folder, Counter() if figures is None else figures)
+        pipeline = Pipeline(load_method, tiktok, folder, figures, ledgers or folder / "ledgers")
         try:
-            for step in steps:
-                pipeline.play(step)
-            pipeline.become_calm()
+            with mock.patch.object(remote, "now", pipeline.now):
+                for step in steps:
+                    pipeline.play(step)
+                pipeline.become_calm()
         except Exception as error:
             history = "\n".join(map(str, steps))
             raise AssertionError(f"{error}\n{load_method}, seed {seed!r}:\n{history}") from error

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from fsspec.implementations.memory import MemoryFileSystem
 from singer import email, record, schema
 
 from target_tiktok_audiences import delivery, reconcile
@@ -40,6 +41,8 @@ STEPS: dict[str, list[tuple[Any, str]]] = {
     "outcome": [(Ledger, "accepted")],
     "hold": [(Ledger, "hold")],
     "journal": [(Ledger, "journal")],
+    "reserve": [(OpenLedger, "reserve")],
+    "save": [(OpenLedger, "save")],
     "state": [(TargetTikTokAudiences, "_write_state_message")],
     "close": [(OpenLedger, "close")],
 }
@@ -47,7 +50,7 @@ STEPS: dict[str, list[tuple[Any, str]]] = {
 
 
 @contextmanager
-def interrupted(step: str, when: str, stop: Callable[[], None]) -> Iterator[None]:
+def interrupted(step: str, when: str, stop: Callable[[], object]) -> Iterator[None]:
     """Call `stop` before or after a step of the run."""
 
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,27 +79,48 @@ class Killed(BaseException):
 
 
 @contextmanager
-def killed(step: str, when: str, ledgers: Path) -> Iterator[list[bool]]:
+def killed(step: str, when: str, ledgers: Path | str) -> Iterator[list[object]]:
     """Let a run in this process leave what `kill -9` would leave: the ledgers as they are at that moment.
 
     What the run still writes on its way out is undone. Gives a list that is not empty once it happened.
     """
-    happened: list[bool] = []
-    snapshot = ledgers.with_name("snapshot")
+    happened: list[Callable[[], None]] = []
 
     def stop() -> None:
         if not happened:
-            happened.append(True)
-            if ledgers.exists():
-                shutil.copytree(ledgers, snapshot)
+            happened.append(_remember(ledgers))
         raise Killed
 
     with interrupted(step, when, stop):
         yield happened
-    if happened:
+    for restore in happened:
+        restore()
+
+
+def _remember(ledgers: Path | str) -> Callable[[], None]:
+    """Give what makes a folder, or a store in this process's memory, as it is now."""
+    if isinstance(ledgers, str):
+        objects = MemoryFileSystem.store
+        now = dict(objects)
+        return lambda: (objects.clear(), objects.update(now))[0]
+    snapshot = ledgers.with_name("snapshot")
+    if ledgers.exists():
+        shutil.copytree(ledgers, snapshot)
+
+    def restore() -> None:
         shutil.rmtree(ledgers, ignore_errors=True)
         if snapshot.exists():
             snapshot.rename(ledgers)
+
+    return restore
+
+
+@contextmanager
+def once(step: str, when: str, work: Callable[[], object]) -> Iterator[None]:
+    """Do something before or after a step of the run, the first time that it is taken."""
+    todo = [work]
+    with interrupted(step, when, lambda: todo and todo.pop()()):
+        yield
 
 
 def digest(number: int) -> str:

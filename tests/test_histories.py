@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
-from history import ERASING, METHODS, play
+from history import ERASING, METHODS, OVERLAPPING, play
 
+from target_tiktok_audiences.membership import store
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
 if TYPE_CHECKING:
@@ -32,3 +34,15 @@ def test_after_any_history_whoever_was_erased_is_out(
 ) -> None:
     monkeypatch.setattr(TargetTikTokAudiences, "sleep", staticmethod(lambda _: None))
     play(load_method, seed, tmp_path, ERASING)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("load_method", METHODS)
+def test_after_any_history_of_two_machines_with_one_store_the_audience_is_the_table(
+    load_method: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They begin hours apart, or one in the midst of the other."""
+    monkeypatch.setattr(TargetTikTokAudiences, "sleep", staticmethod(lambda _: None))
+    monkeypatch.setattr(store, "SETTLE_S", 0)  # nobody claims just now
+    ledgers = f"memory://{uuid.uuid4().hex}"
+    play(load_method, seed, tmp_path, OVERLAPPING, ledgers=ledgers)

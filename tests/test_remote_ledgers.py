@@ -77,7 +77,8 @@ def command(target: Target, folder: Path, what: Command, *arguments: str, given:
 @contextmanager
 def during(owner: Any, name: str, work: Callable[[], object]) -> Iterator[None]:
     """Do something once, just before a function of the run is called."""
-    original, done = getattr(owner, name), []
+    original = getattr(owner, name)
+    done: list[bool] = []
 
     def first(*arguments: Any, **named: Any) -> Any:
         if not done:
@@ -180,8 +181,7 @@ def test_who_was_killed_at_a_call_keeps_others_out_until_it_surely_ended(
     assert "being changed by a run on another machine" in early.last_line
     assert datetime.now(timezone.utc).strftime("%H:") in early.last_line or "UTC" in early.last_line
     later = datetime.now(timezone.utc) + remote.RESERVED_FOR + timedelta(seconds=1)
-    clock = mock.Mock(wraps=datetime, now=lambda _zone: later)
-    monkeypatch.setattr(remote, "datetime", clock)
+    monkeypatch.setattr(remote, "now", lambda: later)
     target.tiktok.advance(49)
     late = target.run(stream_of(1211, 1220))
     assert late.exit_code == 0, late.log

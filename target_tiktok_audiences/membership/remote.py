@@ -81,7 +81,7 @@ class RemoteLedger:
     def reserved_until(self) -> datetime | None:
         """Until when another machine has it."""
         until = self._version and self._version.reserved_until
-        return until if until and until > datetime.now(timezone.utc) else None
+        return until if until and until > now() else None
 
     def check_free(self) -> None:
         """Raise `LedgerBusy` while another machine changes the audience."""
@@ -107,7 +107,7 @@ class RemoteLedger:
 
     def reserve(self, card: Card, database: Path) -> None:
         """Write it back, and keep other machines from it until `save` or `release`. Raises `LedgerBusy`."""
-        self._write(card, database, datetime.now(timezone.utc) + RESERVED_FOR)
+        self._write(card, database, now() + RESERVED_FOR)
         self._reserved = True
 
     def save(self, card: Card, database: Path) -> None:
@@ -143,6 +143,11 @@ class RemoteLedger:
             f"{_named(card)}: a run on another machine has changed its ledger in {self._store.name} since this run"
             " began. This one sent nothing that the ledger there does not know. Run again."
         )
+
+
+def now() -> datetime:
+    """Give this machine's time, by which others are kept out."""
+    return datetime.now(timezone.utc)
 
 
 def _named(card: Card) -> str:
