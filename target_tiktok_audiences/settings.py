@@ -322,7 +322,7 @@ class Settings:
             min_audience_size=config["min_audience_size"],
             max_reject_percent=config["max_reject_percent"],
             on_unmatched_stream=config["on_unmatched_stream"],
-            ledger_path=_ledger_path(config.get("ledger_path")),
+            ledger_path=ledger_place(config.get("ledger_path")),
             rejects_path=_path(config.get("rejects_path")),
             rejects_key=config["rejects_key"],
             report_path=_path(config.get("report_path")),
@@ -380,7 +380,8 @@ def _path(value: str | None) -> Path | None:
     return Path(value).expanduser() if value else None
 
 
-def _ledger_path(value: str | None) -> Path | str | None:
+def ledger_place(value: str | None) -> Path | str | None:
+    """Give what a value of `ledger_path` means: a folder, the URL of one in a store, or None for memory."""
     if value == IN_MEMORY:
         return None
     if value and "://" in value:

@@ -20,7 +20,7 @@ from target_tiktok_audiences.target import TargetTikTokAudiences
 from target_tiktok_audiences.tiktok import TikTok
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 KEY = "target-tiktok-audiences"
@@ -79,7 +79,7 @@ class Killed(BaseException):
 
 
 @contextmanager
-def killed(step: str, when: str, ledgers: Path | str) -> Iterator[list[object]]:
+def killed(step: str, when: str, ledgers: Path | str) -> Iterator[Sequence[object]]:
     """Let a run in this process leave what `kill -9` would leave: the ledgers as they are at that moment.
 
     What the run still writes on its way out is undone. Gives a list that is not empty once it happened.

@@ -172,7 +172,7 @@ def test_flipped_bits_end_in_a_ledger_or_in_one_put_aside(target: Target, tiktok
     tiktok.advance(60)
     kept = target.folder / "kept"
     copy = partial(shutil.copytree, target.folder / "ledgers", kept)
-    with interrupted("journal", "before", copy):  # type: ignore[arg-type]
+    with interrupted("journal", "before", copy):
         target.run(after(first, stream_of(1001, 1010)))
     assert [path.stat().st_size > 0 for path in kept.glob("*.wal")] == [True]
     process = multiprocessing.get_context("forkserver").Process(

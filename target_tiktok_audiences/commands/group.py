@@ -11,6 +11,7 @@ from target_tiktok_audiences.commands.audiences import audiences
 from target_tiktok_audiences.commands.check import check
 from target_tiktok_audiences.commands.connect import connect
 from target_tiktok_audiences.commands.contracts import contracts
+from target_tiktok_audiences.commands.copy_ledgers import copy_ledgers
 from target_tiktok_audiences.commands.emulator import emulator
 from target_tiktok_audiences.commands.erase import erase_command
 from target_tiktok_audiences.commands.explain import explain
@@ -18,7 +19,19 @@ from target_tiktok_audiences.commands.forget import forget
 from target_tiktok_audiences.commands.history import history
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
-COMMANDS = (advertisers, audiences, check, connect, contracts, emulator, erase_command, explain, forget, history)
+COMMANDS = (
+    advertisers,
+    audiences,
+    check,
+    connect,
+    contracts,
+    copy_ledgers,
+    emulator,
+    erase_command,
+    explain,
+    forget,
+    history,
+)
 
 
 def run_command() -> None:

@@ -15,7 +15,7 @@ from target_tiktok_audiences.membership.machine import write_whole
 from target_tiktok_audiences.membership.problem import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -50,11 +50,15 @@ class Erasures:
         if not self._save:
             self._unsaved.setdefault(contract, {}).update(dict.fromkeys(digests, since))
             return
+        self.take_over(dict.fromkeys(digests, since), contract)
+
+    def take_over(self, erased: Mapping[bytes, str], contract: str) -> None:
+        """Note digests that another list has, each with its time."""
         with self._alone():
-            while not self._note(contract, dict.fromkeys(digests, since)):
+            while erased and not self._note(contract, erased):
                 continue  # another machine was faster
 
-    def _note(self, contract: str, erased: dict[bytes, str]) -> bool:
+    def _note(self, contract: str, erased: Mapping[bytes, str]) -> bool:
         number, noted = self._read(contract)
         lines = "".join(f"{digest.hex()} {at}\n" for digest, at in sorted({**erased, **noted}.items()))
         file = self._file(contract)

@@ -100,6 +100,17 @@ class LedgerFolder:
             locks.release()
             raise
 
+    def take(self, card: Card, database: Path) -> None:
+        """Take in a copy of a ledger that is closed. Raises `Problem` if there is one of its audience already."""
+        if self._path is None or any(known.is_of(card) for _, known in self.cards()):
+            raise LedgerUnusable(f'A ledger of audience "{card.name}" is in {self.name} already; nothing was copied.')
+        path = self._path / f"{card.stem}.json"
+        if self._remote:
+            self._remote.open(path).save(card, database)
+        else:
+            shutil.copyfile(database, path.with_suffix(".duckdb"))
+            _write_card(path, card)
+
     def _find(self, wanted: Card) -> tuple[Path | None, Card]:
         new = self._path / f"{wanted.stem}.json" if self._path else None
         return next(((path, card) for path, card in self.cards() if card.is_of(wanted)), (new, replace(wanted)))
@@ -215,6 +226,13 @@ class OpenLedger:
             self.ledger.checkpoint()
             self._remote.save(self.card, self._database)
 
+    def copy_to(self, place: LedgerFolder) -> None:
+        """Close the ledger, and copy it to another place while nobody can change it."""
+        self.ledger.close()
+        if self._database:
+            place.erasures.take_over(self._erased, self.card.contract)
+            place.take(self.card, self._database)
+
     def close(self) -> None:
         """Close the ledger, save the card, and let others in. Raises `StoreFailed`."""
         try:
@@ -227,7 +245,7 @@ class OpenLedger:
 
     def _save_card(self) -> None:
         if self._save and self._path:
-            write_whole(self._path, msgspec.json.format(msgspec.json.encode(self.card)))
+            _write_card(self._path, self.card)
 
 
 def _prepare(folder: Path) -> None:
@@ -238,6 +256,10 @@ def _prepare(folder: Path) -> None:
         raise LedgerUnusable(f"`ledger_path` cannot be used. {describe(error)}") from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise LedgerUnusable(f"`ledger_path` cannot be written: {folder}. Let this user write there, and run again.")
+
+
+def _write_card(path: Path, card: Card) -> None:
+    write_whole(path, msgspec.json.format(msgspec.json.encode(card)))
 
 
 def log_of(database: Path) -> Path:

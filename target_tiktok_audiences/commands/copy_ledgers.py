@@ -1,0 +1,43 @@
+"""`copy-ledgers`: bring the ledgers to another place, from a disk to a store for one."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import click
+
+from target_tiktok_audiences.commands.answers import clear_errors, fail
+from target_tiktok_audiences.commands.configuration import config_option
+from target_tiktok_audiences.membership import LedgerFolder, PrivateFolder, load_database
+from target_tiktok_audiences.settings import ledger_place
+from target_tiktok_audiences.signals import signals
+from target_tiktok_audiences.text import one_line
+
+if TYPE_CHECKING:
+    from target_tiktok_audiences.settings import Settings
+
+
+@click.command("copy-ledgers")
+@click.option("--to", "to", required=True, help="Folder, or URL of one in a store, as `ledger_path` takes it.")
+@config_option
+def copy_ledgers(to: str, settings: Settings) -> None:
+    """Copy all ledgers from `ledger_path` to another place, to go on there.
+
+    Then set `ledger_path` to it, in every configuration that fills these audiences: a run that goes on with the old
+    ledgers finds them outdated by STATE, and counts them as gone. No run may be at one of them meanwhile.
+    """
+    with clear_errors(), closing(PrivateFolder()) as here, closing(PrivateFolder()) as there:
+        with signals.held():
+            load_database()
+        source = LedgerFolder(settings.ledger_path, here.path)
+        place = LedgerFolder(ledger_place(to), there.path)
+        cards = source.cards()
+        for _, card in cards:
+            signals.check()
+            with closing(source.open(card)) as opened:
+                opened.copy_to(place)
+            click.echo(one_line(f'Copied the ledger of audience "{card.name}" (advertiser {card.advertiser_id}).'))
+        if not cards:
+            fail(f"there is no ledger in {source.name}.")
+        click.echo(f"Set `ledger_path` to {place.name} now.")
