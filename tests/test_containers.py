@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from emulator_client import ADVERTISER, TOKEN
 from s3 import SECRET, serve_s3
 from singer import digests, schema, stream_of
+
+from docs import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +29,11 @@ if TYPE_CHECKING:
 GRACE_S = 10
 """What Docker and Amazon's tasks give between SIGTERM and SIGKILL at the least."""
 
-MAKE = 'mount --bind / / && mount -o remount,bind,ro / && mount -t tmpfs -o size=64m tmpfs "$TMPDIR" && exec "$@"'
+MAKE = """
+mount --bind / / && mount -o remount,bind,ro / || exit
+for folder in $WRITABLE; do mount -t tmpfs -o size=64m tmpfs "$folder" || exit; done
+exec "$@"
+"""
 UNSHARE = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", MAKE, "sh"]
 TARGET = [sys.executable, "-m", "target_tiktok_audiences"]
 
@@ -59,7 +66,13 @@ class Container:
             "stderr": subprocess.PIPE,
             "text": True,
         }
-        variables = {**os.environ, "HOME": "/", "TMPDIR": str(temporary), "PYTHONDONTWRITEBYTECODE": "1"}
+        variables = {
+            **os.environ,
+            "HOME": "/",
+            "TMPDIR": str(temporary),
+            "WRITABLE": str(temporary),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
         return subprocess.Popen([*UNSHARE, *TARGET, "--config", str(file)], cwd="/", env=variables, **streams)
 
     def run(self, messages: Sequence[object], **config: Any) -> tuple[int, str, str]:
@@ -156,3 +169,63 @@ def test_sigterm_ends_process_1_within_the_grace_period_and_a_retry_does_the_wor
     assert code == 0, log
     tiktok.advance(49)
     assert members(tiktok) == digests(1, 1200)
+
+
+def test_meltano_runs_as_the_page_has_it(container: Container, tiktok: Client, s3: S3) -> None:
+    """The page's job: its arguments, its environment, and nothing to write but what it mounts."""
+    page = (ROOT / "docs/how-to/containers.md").read_text()
+    job = yaml.safe_load(page.partition("```yaml")[2].partition("```")[0])
+    (described,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    temporary, project = container.folder / "in-container", container.folder / "project"
+    places = {"s3://bucket/state": f"file://{temporary}/state", "s3://bucket/ledgers": s3.place}
+    mounts = [mount["mountPath"] for mount in described["volumeMounts"]]
+    here = {"/tmp": str(temporary), "/project": str(project)}
+
+    def placed(path: str) -> str:
+        return next((path.replace(there, place, 1) for there, place in here.items() if there in path), path)
+
+    tap = "#!/bin/sh\ncat <<'END'\n" + "".join(f"{json.dumps(message)}\n" for message in stream_of(1, 1200)) + "END\n"
+    for folder in (temporary, *(Path(placed(mount)) for mount in mounts), project / ".meltano/extractors/tap-postgres"):
+        folder.mkdir(parents=True, exist_ok=True)
+    (project / "tap").write_text(tap)
+    (project / "tap").chmod(0o755)
+    (project / "meltano.yml").write_text(PROJECT)
+    meltano = str(ROOT / ".venv-meltano/bin/meltano")
+    secrets = {f"TARGET_TIKTOK_AUDIENCES_{name.upper()}": value for name, value in container.config.items()}
+    variables = {
+        **os.environ,
+        **secrets,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
+    }
+    installed = [meltano, "invoke", "target-tiktok-audiences", "--version"]
+    subprocess.run(installed, cwd=project, env=variables, check=True, capture_output=True, timeout=60)
+    variables |= {each["name"]: placed(places.get(each["value"], each["value"])) for each in described["env"]}
+    variables |= {"TMPDIR": str(temporary), "WRITABLE": " ".join(map(placed, mounts))}
+    command = [*UNSHARE, meltano, *described["args"]]
+    ended = subprocess.run(command, cwd=project, env=variables, check=False, capture_output=True, text=True, timeout=90)
+    assert ended.returncode == 0, ended.stderr
+    tiktok.advance(49)
+    assert members(tiktok) == digests(1, 1200)
+    assert any(".json." in name for name in s3.names())
+
+
+PROJECT = """
+default_environment: prod
+environments: [{name: prod}]
+plugins:
+  extractors:
+  - {name: tap-postgres, namespace: tap_postgres, executable: ./tap, capabilities: []}
+  loaders:
+  - name: target-tiktok-audiences
+    namespace: target_tiktok_audiences
+    executable: target-tiktok-audiences
+    capabilities: [about, structured-logging]
+    settings:
+    - {name: access_token, sensitive: true}
+    - {name: advertiser_id}
+    - {name: api_url}
+    - {name: contract}
+    - {name: ledger_path}
+"""
