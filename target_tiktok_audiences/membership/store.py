@@ -216,11 +216,11 @@ class Store:
     def _reason(self, error: Exception) -> str:
         if isinstance(error, ImportError) and self._protocol in _EXTRAS:
             return f"their driver is not installed. Install the extra `{_EXTRAS[self._protocol]}`"
-        if isinstance(error, FileNotFoundError):
+        if isinstance(error, FileNotFoundError) or "NotFound" in type(error).__name__:
             return "there is no such bucket or folder. Make it, or correct `ledger_path`"
         if isinstance(error, PermissionError):
             return "access is denied. Let these credentials list, read, write and delete there"
-        text = re.sub(r"(?<=://)[^/@\s]*@|\?\S*", "", " ".join(str(error).split()))[:200].rstrip(". ")
+        text = re.sub(r"(?<=://)[^/@\s]*@|\?\S*", "", next(iter(str(error).splitlines()), ""))[:200].rstrip(". ")
         return f"{text or 'no answer'} ({type(error).__name__}). Put that right"
 
 
