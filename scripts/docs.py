@@ -1,6 +1,6 @@
-"""Write what is generated in README.md, meltano.yml, the plugin's definition and docs/reference/faults.md.
+"""Write what is generated in README.md, meltano.yml, the plugin's definition and docs/reference.
 
-Settings are as `--about` gives them.
+Settings are as `--about` gives them, contracts as `contracts` prints them.
 
 `.venv/bin/python scripts/docs.py` rewrites them; a test fails while they are stale.
 """
@@ -13,13 +13,34 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fault_table
+from click.testing import CliRunner
 
+from target_tiktok_audiences.commands.contracts import contracts
+from target_tiktok_audiences.commands.reasons import ADVICE, MEANING
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 ROOT = Path(__file__).parents[1]
+FIRST_SETTINGS = (
+    "access_token",
+    "advertiser_id",
+    "contract",
+    "audience_name",
+    "identifier_field",
+    "apply_hashing",
+    "default_country",
+    "load_method",
+    "max_removal_percent",
+    "audiences",
+    "ledger_path",
+    "dry_run",
+)
+"""Those that the README shows."""
 KINDS = {"integer": "integer", "boolean": "boolean", "array": "array", "object": "object"}
 
 
@@ -31,18 +52,28 @@ def about() -> dict[str, Any]:
     return found
 
 
-def settings_table() -> str:
-    """Give the settings as a Markdown table."""
+def settings_table(names: Collection[str] | None = None) -> str:
+    """Give the settings, or those that are named, as a Markdown table."""
     settings = about()["settings"]["properties"]
     in_entries = set(settings["audiences"]["items"]["properties"])
     rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
-    for name, setting in settings.items():
+    for name in settings if names is None else names:
+        setting = settings[name]
         star = "\\*" if name in in_entries else ""
         default = setting.get("default")
         shown = "" if default is None else f"`{json.dumps(default) if not isinstance(default, str) else default}`"
         shown = "required" if name in about()["settings"]["required"] else shown
         rows.append(f"| `{name}`{star} | {shown} | {setting['description'].replace('|', '/')} |")
     return "\n".join(rows)
+
+
+def contracts_and_reasons() -> str:
+    """Give every reason for a rejection, and the contracts, as Markdown."""
+    rows = ["## Reasons", "", "| reason | the value | what to do |", "| --- | --- | --- |"]
+    rows += [f"| `{reason.value}` | {meaning} | {ADVICE[reason]} |" for reason, meaning in MEANING.items()]
+    printed = CliRunner().invoke(contracts).stdout.rstrip()
+    told = "`target-tiktok-audiences contracts` prints this; `--identifier-field` names another column, `--hashed` is for hashed ones."
+    return "\n".join([*rows, "", "## As JSON Schemas", "", told, "", "```json", printed, "```"])
 
 
 def meltano_settings() -> str:
@@ -81,8 +112,10 @@ def files() -> dict[Path, str]:
     """Give every file with a generated part, as it should be."""
     meltano_yml = ROOT / "meltano.yml"
     parts = {
-        ROOT / "README.md": settings_table(),
+        ROOT / "README.md": settings_table(FIRST_SETTINGS),
         meltano_yml: meltano_settings(),
+        ROOT / "docs/reference/settings.md": settings_table(),
+        ROOT / "docs/reference/contracts.md": contracts_and_reasons(),
         ROOT / "docs/reference/faults.md": fault_table.markdown(),
     }
     texts = {path: generated(path, text) for path, text in parts.items()}
