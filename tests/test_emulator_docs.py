@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from typing import Any
 
 import pytest
+from emulator_client import Client, digests
+from pages import ROOT, blocks
 from starlette.routing import Route
 
 from target_tiktok_audiences.commands.emulator import emulator as command
@@ -15,7 +17,7 @@ from target_tiktok_audiences.emulator.control import NewToken, Seed, control_rou
 from target_tiktok_audiences.emulator.faults import Fault
 from target_tiktok_audiences.emulator.gateway import ENDPOINTS
 
-DOCS = (Path(__file__).parent.parent / "docs" / "reference" / "emulator.md").read_text()
+DOCS = (ROOT / "docs/reference/emulator.md").read_text()
 
 
 def test_the_table_of_flags_is_that_of_the_command() -> None:
@@ -44,3 +46,17 @@ def test_every_path_is_named() -> None:
         )
     for path in ENDPOINTS:
         assert path.strip("/") in DOCS or f"`.../{path.strip('/').rpartition('/')[2]}/`" in DOCS
+
+
+def test_the_example_in_python() -> None:
+    (example,) = (block.text for block in blocks("docs/reference/emulator.md") if block.language == "python")
+
+    def run_my_pipeline(api_url: str, token: str) -> None:
+        client = Client(api_url.removesuffix("/open_api/v1.3"))
+        client.headers["Access-Token"] = token
+        client.create(digests(5000))
+
+    names: dict[str, Any] = {}
+    exec(example, names)
+    names["run_my_pipeline"] = run_my_pipeline
+    names["test_my_pipeline"]()

@@ -1,0 +1,238 @@
+"""What the pages show is so: commands run, configurations fit, reports have the fields that are told."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+import yaml
+from conftest import MARKER
+from emulator_client import ADVERTISER, TOKEN
+from pages import PAGES, ROOT, Block, Place, agree, blocks
+from singer import digests, people, record, schema, state, stream_of
+from singer_sdk.plugin_base import JSONSchemaValidator
+
+from docs import about
+from target_tiktok_audiences import config_errors
+from target_tiktok_audiences import state as entry
+from target_tiktok_audiences.commands.group import COMMANDS
+from target_tiktok_audiences.contracts import CONTRACTS, Rejection
+from target_tiktok_audiences.membership import Do, Status
+from target_tiktok_audiences.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conftest import Target
+    from emulator_client import Client
+
+PLAYED = {
+    ("README.md", "scripts/demo"): "test_demo.py::test_every_act_comes_true",
+    ("README.md", "meltano add"): "test_meltano_add.py::test_the_readmes_commands_take_an_empty_project_to_an_audience",
+    ("README.md", "pip install"): "test_packaging.py::test_it_fills_an_audience_without_extras",
+    ("README.md", "connect --config"): "test_connect.py::test_a_meltano_project_keeps_it",
+    ("docs/how-to/connect.md", "connect --config"): "test_connect.py::test_the_whole_way",
+    ("docs/how-to/erase.md", "erase --config"): "test_erase.py::test_who_is_erased_leaves_now_and_never_comes_back",
+    ("docs/how-to/meltano-by-hand.md", "config test"): "test_end_to_end.py::test_meltano_can_test_the_credentials",
+    ("docs/how-to/rotate-tokens.md", "--save meltano"): "test_connect.py::test_a_meltano_project_keeps_it",
+    ("docs/how-to/rotate-tokens.md", ":check"): "test_meltano_add.py::test_the_readmes_commands_take_an_empty_project_to",
+    ("docs/how-to/rotate-tokens.md", "--print"): "test_connect.py::test_the_token_is_printed_once_and_alone",
+    ("docs/how-to/rotate-tokens.md", "--save env:"): "test_connect.py::test_the_whole_way",
+    ("docs/reference/commands.md", "$ target-"): "test_commands_docs.py::test_the_page_shows_what_is_printed",
+    ("docs/reference/emulator.md", "audiences emulator\n"): "test_emulator_server.py::test_the_command_says_where_it_listens",
+    ("docs/reference/emulator.md", "test_my_pipeline"): "test_emulator_docs.py::test_the_example_in_python",
+    ("examples/postgres-to-tiktok/README.md", "meltano --"): "test_end_to_end.py::test_a_full_refresh_creates_nothing",
+    ("examples/postgres-to-tiktok/README.md", "_HOST="): "test_end_to_end.py::test_every_row_arrives_and_a_second_run",
+    ("examples/postgres-to-tiktok/README.md", "--port"): "test_emulator_server.py::test_the_command_says_where_it",
+    ("examples/spark/README.md", "spark-submit"): "test_spark.py::test_spark_makes_the_digests_that_records_make",
+}
+"""Blocks that are tested elsewhere: the page and words of the block, and the test. All others are tested here."""
+TAPS = {"extractors"}
+MELTANO = {"plugins", "environments", "default_environment", "jobs", "schedules", "state_backend"}
+
+
+def is_ours(block: Block) -> bool:
+    return not any(page == block.page and words in block.text for page, words in PLAYED)
+
+
+def ours(page: str, *languages: str) -> list[Block]:
+    """Give the blocks of a page in these languages that are tested here."""
+    return [block for block in blocks(page) if block.language in languages and is_ours(block)]
+
+
+ALL = [block for page in PAGES for block in blocks(page)]
+TYPED = [page for page in PAGES if ours(page, "sh", "console", "python")]
+
+
+def test_every_block_is_tested_and_every_test_is_there() -> None:
+    assert {block.language for block in ALL} <= {"sh", "console", "python", "yaml", "json", "jsonl", ""}
+    for block in ALL:
+        assert block.language or not re.search(r"target-tiktok-audiences [a-z-]|meltano ", block.text), block
+    for (page, words), test in PLAYED.items():
+        assert any(block.page == page and words in block.text for block in ALL), f"{page}: {words} is not there"
+        path, _, name = test.partition("::")
+        assert f"def {name}" in (ROOT / "tests" / path).read_text(), test
+
+
+@pytest.mark.xdist_group("end to end")  # Meltano is heavy: not beside the other projects
+@pytest.mark.parametrize("page", TYPED)
+def test_what_is_typed_does_what_is_shown(page: str, tmp_path: Path, tiktok: Client) -> None:
+    typed = [(block, *command) for block in ours(page, "sh", "console", "python") for command in block.commands]
+    if any(command.startswith("curl") for _, command, _ in typed) and not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    place = Place.furnish(tmp_path / "place", tiktok, page)
+    if ours(page, "sh"):
+        place.fill()
+    printed = place.play([command for _, command, _ in typed])
+    assert MARKER not in "".join(printed)
+    for (block, command, shown), now in zip(typed, printed, strict=True):
+        if shown and not agree(shown, now):
+            assert os.environ.get("TEST_WRITE"), f"{page}\n$ {command}{shown}\nbut now it prints:\n{now}"
+            text = (ROOT / page).read_text()
+            (ROOT / page).write_text(text.replace(command + shown, f"{command}{now.rstrip()}\n"))
+    if ours(page, "sh"):
+        assert all(tiktok.members(audience) == digests(1, 1500) for audience in place.audiences())
+
+
+# --- Configurations, states and reports that pages show ---
+
+
+def check_settings(config: dict[str, Any]) -> None:
+    """Fail unless this is a configuration of ours, or a part of one."""
+    properties = about()["settings"]["properties"]
+    assert config.keys() <= properties.keys()
+    for feed in config.get("audiences", []):
+        assert feed.keys() <= properties["audiences"]["items"]["properties"].keys()
+    whole = {"access_token": TOKEN, "advertiser_id": ADVERTISER, "contract": "EMAIL_SHA256", **config}
+    assert config_errors.schema_errors(JSONSchemaValidator(about()["settings"]), whole) == []
+    Settings.from_config(whole)
+
+
+def check_plugin(plugin: dict[str, Any]) -> None:
+    """Fail unless a loader of Meltano's has settings and commands of ours."""
+    assert plugin["name"].startswith("target-tiktok-audiences")
+    schemas = about()["settings"]["properties"]
+    for setting in plugin.get("settings", []):
+        assert setting.get("sensitive", False) == schemas[setting["name"]].get("secret", False)
+    assert set(plugin.get("capabilities", [])) <= set(about()["capabilities"])
+    check_commands(plugin.get("commands", {}))
+    check_settings(plugin.get("config", {}))
+
+
+def check_commands(commands: dict[str, str]) -> None:
+    parsers = {command.name: command for command in COMMANDS}
+    for name, line in commands.items():
+        first, *arguments = line.split()
+        assert first == name
+        command = parsers[name]
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {argument.partition("=")[0] for argument in arguments} <= known
+
+
+def loaders(project: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield from project.get("plugins", {}).get("loaders", [])
+    for environment in project.get("environments", []):
+        yield from environment.get("config", {}).get("plugins", {}).get("loaders", [])
+
+
+def check_yaml(text: str) -> None:
+    shown = yaml.safe_load(text)
+    if shown.keys() <= MELTANO:
+        (path,) = (ROOT / ".venv-meltano").glob("lib/python*/site-packages/meltano/schemas/meltano.schema.json")
+        for plugin in loaders(shown):
+            check_plugin(plugin)
+            plugin.pop("capabilities", None)  # Meltano's schema does not know all of the SDK's
+        jsonschema.validate(shown, json.loads(path.read_text()))
+    elif shown.keys() == {"commands"}:
+        check_commands(shown["commands"])
+    elif shown.keys() != TAPS:
+        check_settings(shown["config"] if shown.keys() == {"config"} else shown)
+
+
+def check_json(shown: dict[str, Any]) -> None:
+    if shown.keys() == CONTRACTS.keys():
+        assert shown == {name: contract.json_schema() for name, contract in CONTRACTS.items()}
+    elif "bookmarks" in shown:
+        assert entry.read(shown)
+        assert entry.write({"bookmarks": {}}, entry.read(shown)) == shown
+    else:
+        check_settings(shown)
+
+
+def check_reject(shown: dict[str, Any]) -> None:
+    assert shown.keys() <= {"line", "row", "stream", "contract", "reason", "key"}
+    assert shown["contract"] in CONTRACTS
+    assert shown["reason"] in {reason.value for reason in Rejection}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if ours(page, "yaml", "json", "jsonl")])
+def test_what_is_configured_can_be(page: str) -> None:
+    for block in ours(page, "yaml"):
+        check_yaml(block.text)
+    for block in ours(page, "json"):
+        check_json(json.loads(block.text))
+    for block in ours(page, "jsonl"):
+        for line in block.text.splitlines():
+            check_reject(json.loads(line))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_that_is_named_exists(page: str) -> None:
+    named = re.findall(r"(?<!set )target-tiktok-audiences[ :]([a-z]+)\b", (ROOT / page).read_text())
+    assert set(named) - {"keeps", "and"} <= {command.name for command in COMMANDS}
+
+
+# --- Reports ---
+
+REPORTS = (ROOT / "docs/reference/reports.md").read_text()
+
+
+def told(heading: str) -> set[str]:
+    """Give the names in the first column of the table with this heading."""
+    (table,) = re.findall(rf"^\| {re.escape(heading)} \|.*\n\| ---.*\n((?:\|.*\n)+)", REPORTS, re.MULTILINE)
+    return {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+
+
+def test_every_field_of_the_reports_is_told(target: Target, tiktok: Client) -> None:
+    rejects = target.folder / "rejects.jsonl"
+    odd = [record(2001, email="nobody"), record(2002, email=None), record(2003, email=5)]
+    tiktok.seed(name="customers", random_members=1500)
+    outcome = target.run(
+        [schema(), *people(1, 1500), *odd, state(), *stream_of(1, 9, "strangers")],
+        audiences=[{"stream": "customers"}],
+        on_unmatched_stream="skip",
+        rejects_path=str(rejects),
+        rejects_key=True,
+    )
+    report, audience = outcome.report, outcome.audience
+    assert report.keys() == {"run", "audiences", "unmatched"}
+    assert told("field of `run`") == report["run"].keys()
+    assert told("field of each of `audiences`") == audience.keys()
+    assert told("field of each of `books`") == audience["books"][0].keys() == report["unmatched"][0].keys()
+    assert told("field of each of `parts`") == audience["parts"][0].keys()
+    written = [json.loads(line) for line in rejects.read_text().splitlines()]
+    assert told("field") == {"row"} | set().union(*written)
+    assert [reject["reason"] for reject in written] == ["email_syntax", "not_a_string"]
+    for stage in audience["seconds"]:
+        assert f"`{stage}`" in REPORTS
+    assert outcome.state
+    shown = next(json.loads(block.text) for block in blocks("docs/reference/reports.md") if block.language == "json")
+    (ours_now,), (ours_shown,) = (
+        found["bookmarks"][entry.KEY]["audiences"].values() for found in (outcome.state, shown)
+    )
+    assert ours_now.keys() == ours_shown.keys()
+
+
+def test_every_word_of_a_plan_is_told() -> None:
+    for word in [*Do, *Status]:
+        assert f"`{word.value}`" in REPORTS or word is Do.DELETE, word
+    plans = Path(ROOT / "target_tiktok_audiences/membership/plan.py").read_text()
+    reasons = set(re.findall(r'(?:Do\.\w+,|_hold\()\s*"(\w+)"', plans))
+    assert len(reasons) > 9
+    assert told("`reason`") == reasons
