@@ -12,6 +12,7 @@ import click
 import pytest
 import yaml
 from emulator_client import ADVERTISER, OTHER_ADVERTISER, TOKEN
+from pages import timeless
 from singer import stream_of
 from terminal import typed
 from test_diagnosis import facts
@@ -47,20 +48,6 @@ def shown(target: Target, tiktok: Client) -> Path:
     config = {**target.config, "access_token": TOKEN, "ledger_path": "ledgers"}
     (target.folder / "config.json").write_text(json.dumps(config))
     return target.folder
-
-
-def timeless(printed: str) -> str:
-    """Let every time be that of the page, and the port of the emulator its usual one."""
-    times = {
-        r"20\d\d-\d\d-\d\dT[\d:.]+": "2026-11-22T16:30:00",
-        r"20\d\d-\d\d-\d\d \d\d:\d\d": "2026-11-22 16:30",
-        r"20\d\d-\d\d-\d\d(?![ T])": "2027-01-06",
-        r"127\.0\.0\.1:\d+ answers\. *": "127.0.0.1:8765 answers.",
-        r"clock is \d+ s (ahead of|behind)": "clock is 0 s behind",
-    }
-    for pattern, usual in times.items():
-        printed = re.sub(pattern, usual, printed)
-    return "".join(f"{re.sub(' +│$', ' │', line.rstrip())}\n" for line in printed.splitlines())
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -41,11 +41,17 @@ PLAYED = {
     ("docs/how-to/erase.md", "erase --config"): "test_erase.py::test_who_is_erased_leaves_now_and_never_comes_back",
     ("docs/how-to/meltano-by-hand.md", "config test"): "test_end_to_end.py::test_meltano_can_test_the_credentials",
     ("docs/how-to/rotate-tokens.md", "--save meltano"): "test_connect.py::test_a_meltano_project_keeps_it",
-    ("docs/how-to/rotate-tokens.md", ":check"): "test_meltano_add.py::test_the_readmes_commands_take_an_empty_project_to",
+    (
+        "docs/how-to/rotate-tokens.md",
+        ":check",
+    ): "test_meltano_add.py::test_the_readmes_commands_take_an_empty_project_to",
     ("docs/how-to/rotate-tokens.md", "--print"): "test_connect.py::test_the_token_is_printed_once_and_alone",
     ("docs/how-to/rotate-tokens.md", "--save env:"): "test_connect.py::test_the_whole_way",
     ("docs/reference/commands.md", "$ target-"): "test_commands_docs.py::test_the_page_shows_what_is_printed",
-    ("docs/reference/emulator.md", "audiences emulator\n"): "test_emulator_server.py::test_the_command_says_where_it_listens",
+    (
+        "docs/reference/emulator.md",
+        "audiences emulator\n",
+    ): "test_emulator_server.py::test_the_command_says_where_it_listens",
     ("docs/reference/emulator.md", "test_my_pipeline"): "test_emulator_docs.py::test_the_example_in_python",
     ("examples/postgres-to-tiktok/README.md", "meltano --"): "test_end_to_end.py::test_a_full_refresh_creates_nothing",
     ("examples/postgres-to-tiktok/README.md", "_HOST="): "test_end_to_end.py::test_every_row_arrives_and_a_second_run",
@@ -83,15 +89,15 @@ def test_every_block_is_tested_and_every_test_is_there() -> None:
 @pytest.mark.xdist_group("end to end")  # Meltano is heavy: not beside the other projects
 @pytest.mark.parametrize("page", TYPED)
 def test_what_is_typed_does_what_is_shown(page: str, tmp_path: Path, tiktok: Client) -> None:
-    typed = [(block, *command) for block in ours(page, "sh", "console", "python") for command in block.commands]
-    if any(command.startswith("curl") for _, command, _ in typed) and not shutil.which("curl"):
+    typed = [command for block in ours(page, "sh", "console", "python") for command in block.commands]
+    if any(command.startswith("curl") for command, _ in typed) and not shutil.which("curl"):
         pytest.skip("curl is not installed")
     place = Place.furnish(tmp_path / "place", tiktok, page)
     if ours(page, "sh"):
         place.fill()
-    printed = place.play([command for _, command, _ in typed])
+    printed = place.play([command for command, _ in typed])
     assert MARKER not in "".join(printed)
-    for (block, command, shown), now in zip(typed, printed, strict=True):
+    for (command, shown), now in zip(typed, printed, strict=True):
         if shown and not agree(shown, now):
             assert os.environ.get("TEST_WRITE"), f"{page}\n$ {command}{shown}\nbut now it prints:\n{now}"
             text = (ROOT / page).read_text()
