@@ -67,6 +67,11 @@ def blocks(page: str) -> Iterator[Block]:
         yield Block(page, fence[2], dedent(fence[3]))
 
 
+def prose(page: str) -> str:
+    """Give a page without its blocks."""
+    return _FENCE.sub("", (ROOT / page).read_text())
+
+
 @dataclass(frozen=True)
 class Place:
     """A folder with all that pages take for granted: a configuration, a tap, a Meltano project, a local TikTok."""

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from conftest import MARKER
 from emulator_client import ADVERTISER, TOKEN
-from pages import PAGES, ROOT, Block, Place, agree, blocks
+from pages import PAGES, ROOT, Block, Place, agree, blocks, prose
 from singer import digests, people, record, schema, state, stream_of
 from singer_sdk.plugin_base import JSONSchemaValidator
 
@@ -59,6 +59,7 @@ PLAYED = {
     ("examples/spark/README.md", "spark-submit"): "test_spark.py::test_spark_makes_the_digests_that_records_make",
 }
 """Blocks that are tested elsewhere: the page and words of the block, and the test. All others are tested here."""
+COMMAND = re.compile(r"(?:\$|curl|meltano|scripts/\w+|target-tiktok-audiences) [a-z-]")
 TAPS = {"extractors"}
 MELTANO = {"plugins", "environments", "default_environment", "jobs", "schedules", "state_backend"}
 
@@ -72,32 +73,42 @@ def ours(page: str, *languages: str) -> list[Block]:
     return [block for block in blocks(page) if block.language in languages and is_ours(block)]
 
 
+def typed(page: str) -> list[tuple[str, str]]:
+    """Give what is typed on a page and tested here, each command with what it is shown to print."""
+    return [command for block in ours(page, "sh", "console", "python") for command in block.commands]
+
+
+HEAVY = [pytest.mark.xdist_group("end to end")]  # Meltano is heavy: not beside the other projects
 ALL = [block for page in PAGES for block in blocks(page)]
-TYPED = [page for page in PAGES if ours(page, "sh", "console", "python")]
+TYPED = [
+    pytest.param(page, marks=HEAVY if any("meltano" in command for command, _ in typed(page)) else [])
+    for page in PAGES
+    if typed(page)
+]
 
 
 def test_every_block_is_tested_and_every_test_is_there() -> None:
     assert {block.language for block in ALL} <= {"sh", "console", "python", "yaml", "json", "jsonl", ""}
     for block in ALL:
-        assert block.language or not re.search(r"target-tiktok-audiences [a-z-]|meltano ", block.text), block
+        assert block.language or not COMMAND.search(block.text), block
+    for page in PAGES:
+        assert not re.findall(rf"^ +{COMMAND.pattern}", prose(page), re.MULTILINE), f"{page}: fence it, as sh"
     for (page, words), test in PLAYED.items():
         assert any(block.page == page and words in block.text for block in ALL), f"{page}: {words} is not there"
         path, _, name = test.partition("::")
         assert f"def {name}" in (ROOT / "tests" / path).read_text(), test
 
 
-@pytest.mark.xdist_group("end to end")  # Meltano is heavy: not beside the other projects
 @pytest.mark.parametrize("page", TYPED)
 def test_what_is_typed_does_what_is_shown(page: str, tmp_path: Path, tiktok: Client) -> None:
-    typed = [command for block in ours(page, "sh", "console", "python") for command in block.commands]
-    if any(command.startswith("curl") for command, _ in typed) and not shutil.which("curl"):
+    if any(command.startswith("curl") for command, _ in typed(page)) and not shutil.which("curl"):
         pytest.skip("curl is not installed")
     place = Place.furnish(tmp_path / "place", tiktok, page)
     if ours(page, "sh"):
         place.fill()
-    printed = place.play([command for command, _ in typed])
+    printed = place.play([command for command, _ in typed(page)])
     assert MARKER not in "".join(printed)
-    for (command, shown), now in zip(typed, printed, strict=True):
+    for (command, shown), now in zip(typed(page), printed, strict=True):
         if shown and not agree(shown, now):
             assert os.environ.get("TEST_WRITE"), f"{page}\n$ {command}{shown}\nbut now it prints:\n{now}"
             text = (ROOT / page).read_text()
