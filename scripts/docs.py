@@ -106,8 +106,8 @@ def definition(meltano_yml: str) -> str:
 
 
 def generated(path: Path, text: str) -> str:
-    """Give a file's text with its generated part made anew, between the two lines that mark it."""
-    old = re.compile(r"(^.*generated: begin.*\n)[\s\S]*?(^.*generated: end.*$)", re.MULTILINE)
+    """Give a file's text with its generated part made anew: from the line that marks its begin to its end, or all."""
+    old = re.compile(r"(^.*generated: begin.*\n)[\s\S]*?(^.*generated: end.*$|\Z)", re.MULTILINE)
     return old.sub(lambda marks: f"{marks[1]}{text}\n{marks[2]}", path.read_text())
 
 

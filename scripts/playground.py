@@ -232,15 +232,15 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @contextlib.contextmanager
-def emulator(log: Path, *flags: str) -> Iterator[Emulator]:
-    """Run the emulator on a port that it picks itself."""
-    command = [str(Path(sys.executable).with_name(TARGET)), "emulator", "--port", "0", *flags]
+def emulator(log: Path, *flags: str, through: tuple[str, ...] = (), **options: Any) -> Iterator[Emulator]:
+    """Run the emulator on a port that it picks itself; `through` is another way to call it."""
+    command = [*(through or (str(Path(sys.executable).with_name(TARGET)), "emulator")), "--port", "0", *flags]
     start = log.stat().st_size if log.exists() else 0
 
     def announcement() -> list[str]:
         return re.findall(r"listening on (http://\S+)\s", log.read_text()[start:])
 
-    with _serving(command, log, lambda: bool(announcement())):
+    with _serving(command, log, lambda: bool(announcement()), **options):
         yield Emulator(announcement()[0])
 
 

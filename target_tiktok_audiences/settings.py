@@ -193,8 +193,8 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         title="Ledger folder",
         description="Folder of the ledgers, which know whom TikTok has been given; keep it between runs. Or the URL of"
         " one in S3, GCS, Azure and the like (`s3://bucket/ledgers`), for machines without a disk that lasts. Default:"
-        " `.meltano/target-tiktok-audiences` in the Meltano project, else a folder of the user's state. `:memory:`"
-        " keeps none.",
+        " `.meltano/target-tiktok-audiences/<environment>` in a Meltano project, else a folder of the user's state."
+        " `:memory:` keeps none.",
     ),
     th.Property(
         "rejects_path",
@@ -391,7 +391,8 @@ def ledger_place(value: str | None) -> Path | str | None:
         return Path(value).expanduser()
     project = os.environ.get("MELTANO_PROJECT_ROOT")
     if project:
-        return Path(project) / ".meltano" / "target-tiktok-audiences"
+        # Each environment has a state of its own, and so a ledger: what one has created another may not shrink.
+        return Path(project, ".meltano", "target-tiktok-audiences", os.environ.get("MELTANO_ENVIRONMENT", ""))
     import platformdirs  # noqa: PLC0415 - few runs have neither a ledger path nor a Meltano project
 
     return platformdirs.user_state_path("target-tiktok-audiences")

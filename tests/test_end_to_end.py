@@ -338,28 +338,3 @@ def test_meltano_can_test_the_credentials(pipeline: Pipeline, tiktok: Emulator) 
     assert not pipeline.credentials_pass(access_token="emulator-other")
     assert not pipeline.credentials_pass(advertiser_id="7999999999999999999")
     assert not tiktok.audiences()
-
-
-def test_commands_run_through_meltano_with_its_settings(pipeline: Pipeline, tiktok: Emulator) -> None:
-    assert pipeline.run().exit_code == 0
-
-    def invoke(command: str, *arguments: str) -> tuple[int, str]:
-        done = pipeline.project.meltano(
-            "invoke", f"{TARGET}:{command}", *arguments, ledger_path=str(pipeline.ledger), app_id="emulator-app"
-        )
-        return done.returncode, done.stdout or done.stderr
-
-    exit_code, printed = invoke("audiences", "--json")
-    assert exit_code == 0, printed
-    rows = {row["name"]: row for row in json.loads(printed)["audiences"]}
-    assert {name: row["audience_id"] for name, row in rows.items()} == ids(tiktok)
-    assert {row["ledger"]["streams"][0]["stream"] for row in rows.values()} == {STREAM}
-    exit_code, printed = invoke("advertisers", "--json")
-    assert [row["granted"] for row in json.loads(printed)["advertisers"]] == [True], printed
-    exit_code, printed = invoke("check", "--json")
-    assert (exit_code, json.loads(printed)["outcome"]) == (0, "warning"), printed  # some phones have no country
-    assert invoke("explain", "--contract", "EMAIL_SHA256", "nobody")[0] == 1
-    assert json.loads(invoke("contracts", "EMAIL_SHA256")[1])["title"] == "audience_email"
-    exit_code, printed = invoke("forget", STREAM, "--force")
-    assert (exit_code, printed.count("is forgotten")) == (0, 2), printed
-    assert invoke("forget", STREAM)[0] == 1
