@@ -72,10 +72,7 @@ def contracts_and_reasons() -> str:
     rows = ["## Reasons", "", "| reason | the value | what to do |", "| --- | --- | --- |"]
     rows += [f"| `{reason.value}` | {meaning} | {ADVICE[reason]} |" for reason, meaning in MEANING.items()]
     printed = CliRunner().invoke(contracts).stdout.rstrip()
-    told = (
-        "`target-tiktok-audiences contracts` prints this; `--identifier-field` names another column, `--hashed` is for"
-    )
-    told += " identifiers that are hashed already."
+    told = "`target-tiktok-audiences contracts` prints this; `--hashed` is for identifiers that are hashed already."
     return "\n".join([*rows, "", "## As JSON Schemas", "", told, "", "```json", printed, "```"])
 
 
