@@ -63,7 +63,7 @@ def _serving(command: list[str], log: Path, ready: Callable[[], bool], **options
 
 def _stop(process: subprocess.Popen[Any]) -> None:
     if process.poll() is None:
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does; its session holds what it has started, too
     try:
         process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
