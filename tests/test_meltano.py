@@ -329,11 +329,15 @@ def the_other_commands(shop: Shell, tiktok: Emulator) -> None:
     assert exit_code == 0, printed
     assert [one["outcome"] for one in json.loads(printed)["audiences"]] == ["removed"]
     assert shop.audiences() == {CUSTOMERS: digests(1, 1799)}
+    printed, exit_code = shop.run(f"meltano invoke {TARGET}:copy-ledgers --to moved")
+    assert exit_code == 0, printed
+    ((_, card),) = LedgerFolder(shop.folder / "moved", shop.folder).cards()
+    assert (card.name, card.streams) == ("Customers", (STREAM,))
     printed, exit_code = shop.run(f"meltano invoke {TARGET}:forget {STREAM} --force")
     assert (exit_code, "is forgotten" in printed) == (0, True), printed
     printed, exit_code = shop.run(f"meltano invoke {TARGET}:connect --help")
     assert (exit_code, "--redirect-uri" in printed) == (0, True), printed
-    invoked = {"emulator", *re.findall(rf"{TARGET}:(\w+)", " ".join(shop.ran))}
+    invoked = {"emulator", *re.findall(rf"{TARGET}:([\w-]+)", " ".join(shop.ran))}
     assert invoked == set(loader(DEFINITION)["commands"])
 
 
