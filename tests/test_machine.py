@@ -243,7 +243,7 @@ def test_a_small_disk_for_what_the_streams_bring(target: Target, source: Source,
     disk = target.folder / "ailing"
     disk.mkdir()
     ended = run_ailing(target, source.messages(), Fault(small_disk, (str(disk), room)), disk)
-    assert (ended.code, ended.state, target.tiktok.requests()) == (1, None, [])
+    assert (ended.code, ended.state, target.tiktok.posts()) == (1, None, [])
     assert f"What the streams bring cannot be kept in {disk}" in ended.last_line
     assert "No space left on device. Make room there, or set TMPDIR to another folder" in ended.last_line
     heal(target, source, ended)
@@ -264,7 +264,7 @@ def test_a_small_disk_for_the_ledger(target: Target, source: Source, room: int) 
 @pytest.mark.parametrize("room", [0, PAGE])
 def test_a_small_disk_for_what_a_run_writes_beside(target: Target, source: Source, setting: str, room: int) -> None:
     begun(target, source)
-    sent = target.tiktok.requests()
+    sent = target.tiktok.posts()
     disk = target.folder / "disk"
     disk.mkdir()
     (disk / "full").write_bytes(b"0")
@@ -279,7 +279,7 @@ def test_a_small_disk_for_what_a_run_writes_beside(target: Target, source: Sourc
         assert "The report cannot be written." in ended.last_line
         assert ended.state
     else:
-        assert (ended.state, target.tiktok.requests()) == (None, sent)
+        assert (ended.state, target.tiktok.posts()) == (None, sent)
     heal(target, source, ended)
 
 

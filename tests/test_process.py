@@ -123,7 +123,7 @@ def test_a_signal_in_mid_stream_publishes_nothing(
     assert b"no state is emitted" in stderr.splitlines()[-1]
     assert b"Traceback" not in stderr
     assert MARKER.encode() not in stderr
-    assert tiktok.requests() == []
+    assert tiktok.posts() == []
     assert list(tmp_path.glob("target-*")) == []
     assert json.loads((tmp_path / "report.json").read_text())["run"]["exit_code"] == 128 + number
 

@@ -25,6 +25,7 @@ from target_tiktok_audiences.tiktok.errors import (
 
 NO_PERMISSION = 40001
 """For one call, or one advertiser: the token itself is good."""
+NO_ADVERTISER = (40300, 40301, 40302)
 NO_UPDATE_NEEDED = 40012
 """An update that changes nothing: it is done."""
 
