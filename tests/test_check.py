@@ -88,7 +88,7 @@ def test_it_changes_nothing(healthy: Target, tiktok: Client) -> None:
 
 def test_a_wrong_token(healthy: Target) -> None:
     name, todo = only(healthy, access_token="emulator-other")
-    assert (name, "Authorise the app again" in todo) == ("token", True)
+    assert (name, "`target-tiktok-audiences connect`" in todo) == ("token", True)
 
 
 def test_an_expired_token(healthy: Target, tiktok: Client) -> None:

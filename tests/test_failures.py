@@ -245,7 +245,8 @@ def unread(outcome: Outcome) -> bool:
 
 def test_a_token_that_is_wrong_is_told_before_any_record(target: Target, tiktok: Client) -> None:
     outcome = target.run(GOOD, access_token="emulator-SECRET")
-    check(outcome, "40105", "request", "authorise the app again")
+    check(outcome, "40105", "request", "`target-tiktok-audiences connect`")
+    assert outcome.log.count("`target-tiktok-audiences connect`") == 1, "said once"
     assert unread(outcome)
     assert tiktok.control("audiences").json() == []
 

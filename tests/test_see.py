@@ -116,7 +116,7 @@ def test_one_that_spoils_the_details_of_all_leaves_their_names(shops: Target, ti
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"access_token": "emulator-other"}, ["40105", "authorise the app again"]),
+        ({"access_token": "emulator-other"}, ["40105", "`target-tiktok-audiences connect`"]),
         ({**APP, "app_secret": "SECRETOFAPP"}, ["40113", "The app id or its secret is incorrect", "Check the app"]),
         ({"api_url": "http://127.0.0.1:9/open_api/v1.3"}, ["cannot be reached", "`api_url`"]),
     ],

@@ -33,12 +33,6 @@ A_MAIN_REASON = 10
 """Per cent of the rejects."""
 FAILURES_IN_A_ROW = 3
 
-_AUTHORISE = "Authorise the app again, with all its consents, and set the new `access_token`."
-_TOKEN_TODO = {
-    40102: f"The token has expired. {_AUTHORISE}",
-    40104: "Set `access_token`; it arrives empty.",
-    40105: f"The token is mistyped, or was revoked. {_AUTHORISE}",
-}
 _ENABLED = "STATUS_ENABLE"
 
 
@@ -158,7 +152,7 @@ def _token(facts: Facts) -> Finding:
     if _token_is_good(facts):
         return Finding("token", Outcome.OK, "TikTok takes the access token.")
     if isinstance(error, AccessDenied) and error.code is not None:
-        return Finding("token", Outcome.FAILED, error.summary, _TOKEN_TODO.get(error.code, error.advice))
+        return Finding("token", Outcome.FAILED, error.summary, error.advice)
     return Finding("token", Outcome.SKIPPED, "TikTok could not be asked.")
 
 
