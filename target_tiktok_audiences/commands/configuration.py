@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 _VARIABLES = "TARGET_TIKTOK_AUDIENCES_"
+PROGRAM = f"{TargetTikTokAudiences.name}/{__version__}"
 _PATIENCE_S = 5.0
-"""For all pauses before a call is made again."""
+"""For all pauses before a call is made again, where a command only looks, and somebody waits."""
 
 
 def config_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -50,14 +51,14 @@ def _option(
 
 
 @contextmanager
-def tiktok_of(settings: Settings) -> Iterator[TikTok]:
-    """Give TikTok's client for a command that only looks, while somebody waits: a signal may interrupt it anywhere."""
+def tiktok_of(settings: Settings, *, patience_s: float = _PATIENCE_S) -> Iterator[TikTok]:
+    """Give TikTok's client for a command; a signal may interrupt it anywhere."""
     client = TikTok(
         settings.access_token,
         settings.api_url,
-        user_agent=f"{TargetTikTokAudiences.name}/{__version__}",
+        user_agent=PROGRAM,
         sleep=TargetTikTokAudiences.sleep,
-        patience_s=_PATIENCE_S,
+        patience_s=patience_s,
     )
     with closing(client), signals.interrupting():
         yield client
