@@ -302,7 +302,7 @@ class Run:
         self.report.message = message or " ".join(failures)
         self.report.seconds = round(time.monotonic() - self._started, 3)
         if (path := self.settings.report_path) and (failure := _failure_of(partial(self.report.save, path))):
-            failures.append(f"The report cannot be written. {failure}")
+            failures.append(failure)
         if self.report.audiences and sys.stderr and sys.stderr.isatty():
             from target_tiktok_audiences.table import show  # noqa: PLC0415 - rich takes long to load
 

@@ -17,6 +17,7 @@ from target_tiktok_audiences.config_errors import (
     CONFIG_WRONG,
     feed_errors,
     id_text,
+    missing_settings,
     path_errors,
     token_errors,
     url_errors,
@@ -291,29 +292,30 @@ class Settings:
         return [feed for feed in self.feeds if fnmatchcase(stream, feed.stream.replace("[", "[[]"))]
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Settings:
+    def from_config(cls, config: Mapping[str, Any], *, needs_token: bool = True) -> Settings:
         """Make the settings from a configuration that fits `SCHEMA`; null means the default.
 
-        Raises `ConfigValidationError`, whose `errors` name every wrong setting and never quote a value that could
-        be secret.
+        A command that calls nobody needs no token. Raises `ConfigValidationError`, whose `errors` name every wrong
+        setting and never quote a value that could be secret.
         """
         config = {**_DEFAULTS, **_given(config)}
-        entries = config.get("audiences")
-        feeds, errors = [], [*token_errors(config["access_token"]), *path_errors(config)]
-        errors += url_errors(config["api_url"], config["access_token"])
+        entries, token = config.get("audiences"), config.get("access_token")
+        feeds, errors = [], [*missing_settings(config, needs_token=needs_token), *path_errors(config)]
+        errors += token_errors(token) if token is not None else []
+        errors += url_errors(config["api_url"], token)
         for number, entry in enumerate(entries or [{}]):
             merged = {**config, "stream": "*", **_given(entry)}
             where = f"audiences[{number}]: " if entries else ""
             problems = [where + problem for problem in feed_errors(merged)]
             errors += problems
-            if not problems:
+            if not errors:
                 feeds.append(_feed(merged))
         if config.get("rejects_path") and config.get("rejects_path") == config.get("report_path"):
             errors.append("`rejects_path` and `report_path` are the same file")
         if errors:
             raise ConfigValidationError(CONFIG_WRONG, errors=errors)
         return cls(
-            access_token=config["access_token"],
+            access_token=token or "",
             app_id=(config.get("app_id") or "").strip() or None,
             app_secret=(config.get("app_secret") or "").strip() or None,
             api_url=config["api_url"],

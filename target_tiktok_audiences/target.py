@@ -188,8 +188,10 @@ class TargetTikTokAudiences(Target):
         try:
             return super().cb_config(ctx, param, value)
         except (OSError, RecursionError, TypeError, ValueError) as exc:
+            why = str(exc) if isinstance(exc, OSError) else "it is not JSON, or not one object"
+            where = f" (line {exc.lineno}, column {exc.colno})" if isinstance(exc, simplejson.JSONDecodeError) else ""
             raise click.BadParameter(
-                f"no configuration can be read from {', '.join(value)}: {exc}", ctx, param
+                f"no configuration can be read from {', '.join(value)}: {why.rstrip('.')}{where}.", ctx, param
             ) from None
 
     # What follows overrides private methods of the SDK.
@@ -199,6 +201,7 @@ class TargetTikTokAudiences(Target):
         schema = self.config_jsonschema
         self.append_builtin_config(schema)
         errors = config_errors.schema_errors(JSONSchemaValidator(schema), self._config)
+        errors += config_errors.missing_settings(self._config) if errors else []  # else the settings tell
         for unknown in config_errors.unknown_settings(self._config, schema["properties"]):
             self.logger.warning("Ignoring %s", unknown)
         if errors and raise_errors:

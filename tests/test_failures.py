@@ -179,7 +179,8 @@ def test_a_report_that_cannot_be_written_is_told_before_anything_is_sent(
     monkeypatch.chdir(target.folder)
     outcome = target.run(GOOD, report_path=path)
     assert (outcome.exit_code, outcome.state, tiktok.requests()) == (1, None, [])
-    assert path in outcome.last_line or "report_path" in outcome.last_line
+    assert "`report_path` cannot be written." in outcome.last_line
+    assert f": {path}." in outcome.last_line, "as the user wrote it"
 
 
 # What TikTok refuses

@@ -171,6 +171,7 @@ def test_an_unreadable_configuration(tmp_path: Path) -> None:
         ended = run("--config", name, folder=tmp_path)
         assert ended.returncode == 2
         assert f"no configuration can be read from {name}" in ended.stderr.replace("\n", " ")
+        assert ("line 1, column" in ended.stderr) == (name == "bad.json")
         assert "Traceback" not in ended.stderr
         assert "SECRETTOKEN" not in ended.stderr
 

@@ -115,7 +115,11 @@ def test_where_http_is_allowed(api_url: str, token: str) -> None:
     ("config", "words"),
     [
         ({"access_token": {"v": "SECRETTOKEN"}}, ["`access_token` must be string"]),
-        ({"access_token": None}, ["lacks `access_token`"]),
+        (
+            {"access_token": None, "contract": None, "advertiser_id": None, "load_method": "x"},
+            ["`access_token` is missing", "`contract` is missing", "`advertiser_id` is missing", "`load_method`"],
+        ),
+        ({"access_token": None, "contract": None}, ["`access_token` is missing", "`contract` is missing"]),
         ({"contract": "EMAIL"}, ["`contract` must be one of EMAIL_SHA256, PHONE_SHA256"]),
         ({"load_method": "replace"}, ["`load_method` must be one of append-only"]),
         ({"batch_size_rows": 0}, ["`batch_size_rows` must be at least 1"]),

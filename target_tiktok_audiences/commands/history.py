@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from target_tiktok_audiences.commands.answers import clear_errors, fail, json_option, print_json, print_table
-from target_tiktok_audiences.commands.configuration import config_option
+from target_tiktok_audiences.commands.configuration import offline_config_option
 from target_tiktok_audiences.history import headline, read_histories, why_smaller
 from target_tiktok_audiences.membership import LedgerFolder, PrivateFolder, load_database, write_whole
 from target_tiktok_audiences.signals import signals
@@ -61,7 +61,7 @@ SPARKS, BAR = 12, 16
     "--html", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with plots, to send."
 )
 @json_option
-@config_option
+@offline_config_option
 def history(audience: str | None, count: int, file: Path | None, settings: Settings, *, as_json: bool) -> None:
     """Show what became of AUDIENCE (its name or id) run after run, or of all that the ledgers know.
 
