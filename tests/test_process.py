@@ -17,7 +17,7 @@ from emulator_client import ADVERTISER, TOKEN
 from singer import digests, people, record, schema, state, stream_of
 
 from target_tiktok_audiences import __version__
-from target_tiktok_audiences.settings import SCHEMA
+from target_tiktok_audiences.config_schema import SCHEMA
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import pytest
 from singer_sdk.exceptions import ConfigValidationError
 
 from target_tiktok_audiences.config_errors import unreadable_variables
-from target_tiktok_audiences.settings import SCHEMA, Settings
+from target_tiktok_audiences.config_schema import SCHEMA
+from target_tiktok_audiences.settings import Settings
 from target_tiktok_audiences.target import TargetTikTokAudiences
 from target_tiktok_audiences.tiktok import TikTok
 
