@@ -1,29 +1,23 @@
-"""What may be wrong, judged from facts alone: nothing here reads or asks. Pure."""
+"""One audience: its ledger, how it stands at TikTok, and what its last runs brought."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from target_tiktok_audiences.commands.diagnosis.facts import Finding, Outcome
 from target_tiktok_audiences.commands.overview import State
 from target_tiktok_audiences.commands.reasons import ADVICE, MEANING
 from target_tiktok_audiences.contracts import Rejection
-from target_tiktok_audiences.tiktok import AudienceType, Refused
-from target_tiktok_audiences.tiktok.codes import NO_PERMISSION
-from target_tiktok_audiences.tiktok.errors import AccessDenied, NoAnswer, NotTikTok, Unreachable
+from target_tiktok_audiences.tiktok import AudienceType
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Iterator, Sequence
 
+    from target_tiktok_audiences.commands.diagnosis.facts import Facts
     from target_tiktok_audiences.commands.overview import Entry
-    from target_tiktok_audiences.tiktok import TikTokError
-    from target_tiktok_audiences.tiktok.models import Advertiser
 
-CLOCK_MAY_DIFFER = timedelta(minutes=5)
 OVERDUE_AFTER = timedelta(hours=72)
 MANY_REJECTS = 5
 """Per cent of the identifiers."""
@@ -33,238 +27,9 @@ A_MAIN_REASON = 10
 """Per cent of the rejects."""
 FAILURES_IN_A_ROW = 3
 
-_ENABLED = "STATUS_ENABLE"
 
-
-class Outcome(str, Enum):
-    """How a check ends."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One check: what was seen, and what to do."""
-
-    check: str
-    outcome: Outcome
-    seen: str
-    todo: str = ""
-    about: str = ""
-    """The advertiser or audience; empty where it is about all."""
-
-
-@dataclass(frozen=True)
-class Access:
-    """What TikTok answers about one advertiser; an error of None is success."""
-
-    advertiser_id: str
-    info: Advertiser | None = None
-    info_error: TikTokError | None = None
-    read_error: TikTokError | None = None
-    change_error: TikTokError | None = None
-
-
-@dataclass(frozen=True)
-class Facts:
-    """All that was gathered."""
-
-    api_host: str
-    now: datetime
-    """By TikTok's clock, if it answered."""
-    stale_after: timedelta
-    user_error: TikTokError | None = None
-    """What became of the first call, with which everything else stands or falls."""
-    ahead: timedelta | None = None
-    """By how much this machine's clock is ahead of TikTok's."""
-    granted: Collection[str] | None = None
-    """The advertisers that the token may act for; None where that could not be asked."""
-    granted_error: TikTokError | None = None
-    ledger_path: str | None = None
-    ledger_error: str = ""
-    accesses: Sequence[Access] = ()
-    entries: Sequence[Entry] = ()
-    """The audiences that are ours."""
-    filled: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """By name of an audience: the advertisers for whom there is a ledger of it, configured or not."""
-
-
-def diagnose(facts: Facts) -> list[Finding]:
-    """Make every check; where one is the cause of another's failure, that one is skipped."""
-    findings = [_host(facts), _clock(facts), _token(facts), _app(facts), _ledgers(facts)]
-    for access in facts.accesses:
-        checks = _of_advertiser(access, facts) if _token_is_good(facts) else _skipped_of_advertiser()
-        findings += _about(f"advertiser {access.advertiser_id}", checks)
-    for entry in facts.entries:
-        where = f"{entry.audience_id}, " if entry.audience_id else ""
-        about = f'audience "{entry.name}" ({where}advertiser {entry.advertiser_id})'
-        findings += _about(about, _of_audience(entry, facts))
-    return findings
-
-
-def worst(findings: Iterable[Finding]) -> Outcome:
-    """Give the outcome of all checks together."""
-    outcomes = {finding.outcome for finding in findings}
-    return next((each for each in (Outcome.FAILED, Outcome.WARNING) if each in outcomes), Outcome.OK)
-
-
-def _about(about: str, findings: Iterable[Finding]) -> list[Finding]:
-    return [Finding(each.check, each.outcome, each.seen, each.todo, about) for each in findings]
-
-
-# The way to TikTok
-
-
-def _host(facts: Facts) -> Finding:
-    error = facts.user_error
-    if isinstance(error, (Unreachable, NotTikTok, NoAnswer)):
-        return Finding("host", Outcome.FAILED, error.summary, error.advice)
-    if error and not isinstance(error, AccessDenied):
-        return Finding("host", Outcome.WARNING, error.summary, error.advice)
-    return Finding("host", Outcome.OK, f"{facts.api_host} answers.")
-
-
-def _clock(facts: Facts) -> Finding:
-    if facts.ahead is None:
-        return Finding("clock", Outcome.SKIPPED, "TikTok did not answer.")
-    way = "ahead of" if facts.ahead > timedelta() else "behind"
-    seen = f"This machine's clock is {abs(facts.ahead).total_seconds():,.0f} s {way} TikTok's."
-    if abs(facts.ahead) <= CLOCK_MAY_DIFFER:
-        return Finding("clock", Outcome.OK, seen)
-    return Finding("clock", Outcome.WARNING, seen, "Set the clock, best by NTP. Runs go by TikTok's, schedules do not.")
-
-
-def _is_about_token(error: TikTokError | None) -> bool:
-    """Tell whether the token itself was refused; `user/info/` may need a scope that audiences do not need."""
-    return isinstance(error, AccessDenied) and error.code != NO_PERMISSION
-
-
-def _token_is_good(facts: Facts) -> bool:
-    error = facts.user_error
-    return error is None or (isinstance(error, AccessDenied) and not _is_about_token(error))
-
-
-def _token(facts: Facts) -> Finding:
-    error = facts.user_error
-    if _token_is_good(facts):
-        return Finding("token", Outcome.OK, "TikTok takes the access token.")
-    if isinstance(error, AccessDenied) and error.code is not None:
-        return Finding("token", Outcome.FAILED, error.summary, error.advice)
-    return Finding("token", Outcome.SKIPPED, "TikTok could not be asked.")
-
-
-def _app(facts: Facts) -> Finding:
-    if not _token_is_good(facts):
-        return Finding("app", Outcome.SKIPPED, "It needs a good token.")
-    if facts.granted_error:
-        todo = "Check `app_id` and `app_secret`; the access token must be one of this app."
-        return Finding("app", Outcome.FAILED, facts.granted_error.summary, todo)
-    if facts.granted is None:
-        return Finding(
-            "app",
-            Outcome.SKIPPED,
-            "`app_id` and `app_secret` are not set.",
-            "Set both to list what the token may act for.",
-        )
-    return Finding("app", Outcome.OK, f"The token may act for {len(facts.granted):,} advertisers.")
-
-
-def _ledgers(facts: Facts) -> Finding:
-    if facts.ledger_path is None:
-        return Finding(
-            "ledger_path",
-            Outcome.WARNING,
-            "`:memory:` keeps no ledger.",
-            "Set a folder that lasts, so that people can leave and nothing is sent twice.",
-        )
-    if facts.ledger_error:
-        todo = "Let this user write there, or set another `ledger_path`."
-        return Finding("ledger_path", Outcome.FAILED, f"{facts.ledger_path}: {facts.ledger_error}.", todo)
-    return Finding("ledger_path", Outcome.OK, f"{facts.ledger_path} can be written.")
-
-
-# One advertiser
-
-
-def _lacks_scope(error: TikTokError | None) -> bool:
-    return isinstance(error, AccessDenied) and "scope" in error.message.lower()
-
-
-def _skipped_of_advertiser() -> Iterator[Finding]:
-    for check in ("advertiser", "scope_30", "scope_31", "role"):
-        yield Finding(check, Outcome.SKIPPED, "It needs a good token.")
-
-
-def _of_advertiser(access: Access, facts: Facts) -> Iterator[Finding]:
-    yield _advertiser(access, facts)
-    yield _scope("scope_30", "read", access.read_error)
-    yield _scope("scope_31", "change", access.change_error)
-    yield _role(access)
-
-
-def _advertiser(access: Access, facts: Facts) -> Finding:
-    if facts.granted is not None and access.advertiser_id not in facts.granted:
-        return Finding(
-            "advertiser",
-            Outcome.FAILED,
-            f"It is not among the {len(facts.granted):,} that this token may act for.",
-            "Is `advertiser_id` right (`advertisers` lists them)? Else authorise the app as somebody who has this"
-            " account; access ends when one leaves its Business Center.",
-        )
-    refused = next((e for e in (access.info_error, access.read_error) if e and not _lacks_scope(e)), None)
-    if isinstance(refused, Refused):
-        return Finding(
-            "advertiser",
-            Outcome.FAILED,
-            refused.summary,
-            "Is `advertiser_id` right? Has the token's user still access to it? That ends when one leaves its Business"
-            " Center.",
-        )
-    if refused:
-        return Finding("advertiser", Outcome.SKIPPED, refused.summary, refused.advice)
-    status = access.info.status if access.info else None
-    name = f'"{access.info.name}"' if access.info and access.info.name else "It"
-    if status and status != _ENABLED:
-        todo = "Look into TikTok Ads Manager: the account may be under review, suspended or without a contract."
-        return Finding("advertiser", Outcome.WARNING, f"{name} has the status {status}.", todo)
-    return Finding("advertiser", Outcome.OK, f"{name} is accessible.")
-
-
-def _scope(check: str, what: str, error: TikTokError | None) -> Finding:
-    if error is None:
-        return Finding(check, Outcome.OK, f"The token may {what} audiences.")
-    if _lacks_scope(error):
-        return Finding(
-            check,
-            Outcome.FAILED,
-            error.summary,
-            "Give the app the permission Audience Management at TikTok for Business Developers. Then authorise it"
-            " again: a token made before lacks it.",
-        )
-    return Finding(check, Outcome.SKIPPED, "TikTok refuses for another reason.")
-
-
-def _role(access: Access) -> Finding:
-    error = access.change_error
-    if error is None:
-        return Finding("role", Outcome.OK, "TikTok would take an upload from the token's user.")
-    if isinstance(error, AccessDenied) and not _lacks_scope(error) and access.read_error is None:
-        return Finding(
-            "role",
-            Outcome.FAILED,
-            error.summary,
-            "The token's user may look and not change: make it Admin or Operator of this advertiser.",
-        )
-    return Finding("role", Outcome.SKIPPED, "TikTok refuses for another reason.")
-
-
-# One audience
-
-
-def _of_audience(entry: Entry, facts: Facts) -> Iterator[Finding]:
+def check_audience(entry: Entry, facts: Facts) -> Iterator[Finding]:
+    """Make the checks of one audience."""
     yield _ledger(entry, facts)
     yield _audience(entry, facts)
     yield _contract(entry)
