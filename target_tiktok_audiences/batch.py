@@ -202,7 +202,7 @@ class Batch:
 
 
 _REASONS: dict[type[Exception], str] = {
-    FileNotFoundError: "there is no such file. Does the target see the same files as the tap, and are they still there",
+    FileNotFoundError: "there is no such file. Let the target see the tap's files, and keep them until it has run",
     PermissionError: "access is denied. Give the target's user, or its credentials, the right to read it",
     IsADirectoryError: "it is a folder. The manifest must name the files in it, one by one",
 }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from emulator_client import ADVERTISER, OTHER_ADVERTISER, TOKEN, emulated
-from singer import digests, stream_of
+from singer import digests, email, stream_of
 from terminal import COLUMNS, EXECUTABLE, environment, piped, typed
 
 from target_tiktok_audiences.membership import LedgerFolder, look_at_ledgers
@@ -274,6 +274,22 @@ def test_too_small_is_told_after_48_hours(target: Target) -> None:
         assert row(answer(target, "audiences"), "Customers")["state"] == "processing"
         tiktok.advance(20)
         assert row(answer(target, "audiences"), "Customers")["state"] == "too small"
+
+
+def test_what_another_machine_does_is_not_called_too_small(target: Target, tiktok: Client) -> None:
+    configure(target)
+    words = f"Advertiser {ADVERTISER} has no audience, and there is no ledger of one.\n"
+    assert asked(target, "audiences").stdout == words
+    tiktok.seed(name="Customers", random_members=10, created_days_ago=30)
+    assert row(answer(target, "audiences"), "Customers")["state"] == "no size yet"
+    assert "no size yet: being processed, or too few, EMAIL_SHA256" in asked(target, "audiences").stdout
+
+
+def test_who_was_erased_is_owed_no_delivery(target: Target) -> None:
+    configure(target, audience_name="Customers")
+    target.run(stream_of(1, 1500))
+    piped("erase", "-", *CONFIG, folder=target.folder, given=email(7))
+    assert "1,499 of 1,499 delivered, 1 to remove" in asked(target, "audiences").stdout
 
 
 def test_an_advertiser_that_tiktok_refuses_leaves_the_others_and_the_ledgers(filled: Target, tiktok: Client) -> None:

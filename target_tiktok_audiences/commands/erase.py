@@ -17,6 +17,7 @@ from target_tiktok_audiences.commands.identifier import CONTRACT, identifier_arg
 from target_tiktok_audiences.erasing import Erasure, contracts_of, digests_of, erase, receipt
 from target_tiktok_audiences.membership import LedgerFolder, PrivateFolder, write_whole
 from target_tiktok_audiences.tiktok.retry import RUN_PATIENCE_S
+from target_tiktok_audiences.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -119,8 +120,7 @@ def _print(answer: dict[str, Any]) -> None:
     erasure, what = answer["erasure"], "Erasure"
     if erasure["dry_run"]:
         what = "Dry run of an erasure"
-    count = erasure["identifiers"]
-    title = f"{what}: {count:,} identifier{'' if count == 1 else 's'}, {erasure['at']}"
+    title = f"{what}: {counted(erasure['identifiers'], 'identifier')}, {erasure['at']}"
     print_table([_row(line) for line in answer["audiences"]], HEADINGS, title=title)
     for line in answer["still_to_do"]:
         click.echo(line)

@@ -11,6 +11,7 @@ from target_tiktok_audiences.commands.overview import State
 from target_tiktok_audiences.commands.reasons import ADVICE, MEANING
 from target_tiktok_audiences.contracts import Rejection
 from target_tiktok_audiences.tiktok import AudienceType
+from target_tiktok_audiences.words import counted, lasting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,7 +58,7 @@ def _ledger(entry: Entry, facts: Facts) -> Finding:
         todo = "" if entry.look.busy else "The next run puts a damaged one aside, and goes on as if it were lost."
         return Finding("ledger", outcome, entry.look.problem, todo)
     counts = entry.look.counts
-    figures = f"{counts.delivered:,} of {counts.desired:,} people are delivered." if counts else ""
+    figures = f"{counts.arrived:,} of {counts.desired:,} people are delivered." if counts else ""
     return Finding("ledger", Outcome.OK, f"{figures} A run has it open now." if entry.look.busy else figures)
 
 
@@ -122,6 +123,13 @@ def _state(entry: Entry, facts: Facts) -> Finding:
                 "Send more people. Are there enough? Then the values were hashed from something not normalised: compare"
                 " some with `explain --digest`.",
             )
+        case State.UNSIZED:
+            return Finding(
+                "size",
+                Outcome.WARNING,
+                "It has no size: TikTok is processing somebody's change, or matched fewer than 1,000 people.",
+                "Look again 48 hours after the last change to it; if it stays so, send more people.",
+            )
         case State.PROCESSING:
             return Finding("size", Outcome.OK, "TikTok is processing a change, for up to 48 hours.", "Wait.")
     if listed.is_expiring:
@@ -137,7 +145,7 @@ def _processing(entry: Entry) -> Finding:
         return Finding("tiktok", Outcome.SKIPPED, "There is no ledger to look at.")
     if known.failures:
         outcome = Outcome.FAILED if known.failures >= FAILURES_IN_A_ROW else Outcome.WARNING
-        seen = f"TikTok failed {known.failures} changes in a row after it had accepted them."
+        seen = f"TikTok failed {counted(known.failures, 'change')} in a row after accepting."
         todo = "It is sent again by each run." if outcome is Outcome.WARNING else "Ask TikTok's support."
         return Finding("tiktok", outcome, f"{seen} It says: {(known.error or 'nothing').rstrip('.')}.", todo)
     return Finding("tiktok", Outcome.OK, "TikTok has failed no change that it had accepted.")
@@ -150,8 +158,8 @@ def _waiting(entry: Entry, facts: Facts) -> Finding:
     since = look.facts.held_since
     if since is None:
         return Finding("waiting", Outcome.OK, "Nothing waits to be sent.")
-    hours = max(facts.now - since, timedelta()) // timedelta(hours=1)
-    seen = f"{look.counts.adds:,} people to add and {look.counts.removals:,} to remove wait, for {hours:,} hours."
+    waited = lasting(max(facts.now - since, timedelta()))
+    seen = f"{look.counts.adds:,} people to add and {look.counts.removals:,} to remove wait, for {waited}."
     if facts.now - since >= OVERDUE_AFTER:
         return Finding(
             "waiting", Outcome.FAILED, seen, "That is too long: see the last run; else ask TikTok's support."
@@ -169,7 +177,7 @@ def _upstream(entry: Entry, facts: Facts) -> Finding:
         if facts.now - seen_at > facts.stale_after
     }
     if late:
-        seen = ", ".join(f"Stream {stream} came {days:,} days ago" for stream, days in late.items())
+        seen = ", ".join(f"Stream {stream} came {counted(days, 'day')} ago" for stream, days in late.items())
         todo = "Does the pipeline run, and select this stream? Has the stream another name now?"
         return Finding("upstream", Outcome.WARNING, f"{seen}.", todo)
     last = look.runs[0][1] if look.runs else {}
@@ -180,7 +188,7 @@ def _upstream(entry: Entry, facts: Facts) -> Finding:
     if changed_at and facts.now - changed_at > facts.stale_after:
         days = (facts.now - changed_at).days
         todo = "Does the upstream model still bring new or removed rows, and does the tap's bookmark move?"
-        return Finding("upstream", Outcome.WARNING, f"{seen} The last change is {days:,} days old.", todo)
+        return Finding("upstream", Outcome.WARNING, f"{seen} The last change is {counted(days, 'day')} old.", todo)
     return Finding("upstream", Outcome.OK, seen)
 
 

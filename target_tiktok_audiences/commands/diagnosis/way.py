@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from target_tiktok_audiences.commands.diagnosis.facts import Finding, Outcome
 from target_tiktok_audiences.tiktok.codes import NO_PERMISSION
 from target_tiktok_audiences.tiktok.errors import AccessDenied, NoAnswer, NotTikTok, Unreachable
+from target_tiktok_audiences.words import counted, lasting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,7 @@ def _clock(facts: Facts) -> Finding:
     if facts.ahead is None:
         return Finding("clock", Outcome.SKIPPED, "TikTok did not answer.")
     way = "ahead of" if facts.ahead > timedelta() else "behind"
-    seen = f"This machine's clock is {abs(facts.ahead).total_seconds():,.0f} s {way} TikTok's."
+    seen = f"This machine's clock is {lasting(facts.ahead)} {way} TikTok's."
     if abs(facts.ahead) <= CLOCK_MAY_DIFFER:
         return Finding("clock", Outcome.OK, seen)
     return Finding("clock", Outcome.WARNING, seen, "Set the clock, best by NTP. Runs go by TikTok's, schedules do not.")
@@ -79,7 +80,7 @@ def _app(facts: Facts) -> Finding:
             "`app_id` and `app_secret` are not set.",
             "Set both to list what the token may act for.",
         )
-    return Finding("app", Outcome.OK, f"The token may act for {len(facts.granted):,} advertisers.")
+    return Finding("app", Outcome.OK, f"The token may act for {counted(len(facts.granted), 'advertiser')}.")
 
 
 def _ledgers(facts: Facts) -> Finding:
