@@ -226,6 +226,7 @@ class Run:
         for key, audience in self._audiences.items():
             self._bring_up_to_date(key, audience, around)
         self._finished = True
+        self.progress.close()  # STATE may go to the same terminal
         failed = [audience for audience in self.report.audiences if audience.outcome == "failed"]
         if failed:
             told = " ".join(f"{audience.title}: {audience.message}" for audience in failed)

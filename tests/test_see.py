@@ -100,7 +100,10 @@ def test_one_that_is_not_granted_is_a_row_with_the_reason_and_exit_code_1(shops:
         assert rows[ADVERTISER]["error"] is None
         assert f"No permission to operate advertiser {OTHER_ADVERTISER}" in rows[OTHER_ADVERTISER]["error"]
         assert rows[OTHER_ADVERTISER]["granted"] is (False if config else None)
-    assert "not granted" in typed("advertisers", *CONFIG, folder=shops.folder).words
+    told = asked(shops, "advertisers")
+    assert "not granted" in told.stdout
+    assert "No permission" not in told.stdout, "the reason has a line of its own"
+    assert f"Error: Advertiser {OTHER_ADVERTISER}: TikTok refused" in told.stderr
 
 
 def test_one_that_spoils_the_details_of_all_leaves_their_names(shops: Target, tiktok: Client) -> None:

@@ -41,6 +41,14 @@ def clear_errors() -> Iterator[None]:
         fail(describe(error))
 
 
+def lacks_extra(what: str, extra: str) -> str:
+    """Tell how to get what is installed on demand, wherever the program itself was installed from."""
+    return (
+        f"{what} needs the extra `{extra}`: install this program as before, with [{extra}] at the end of its name or"
+        f" address (in Meltano: of `pip_url`, and then `meltano install`)."
+    )
+
+
 def fail(message: str) -> None:
     """End the command with one line, and exit code 1."""
     click.echo(one_line(f"Error: {message}"), err=True)

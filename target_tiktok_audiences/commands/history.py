@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from target_tiktok_audiences.commands.answers import clear_errors, fail, json_option, print_json, print_table
+from target_tiktok_audiences.commands.answers import (
+    clear_errors,
+    fail,
+    json_option,
+    lacks_extra,
+    print_json,
+    print_table,
+)
 from target_tiktok_audiences.commands.configuration import offline_config_option
 from target_tiktok_audiences.history import headline, read_histories, why_smaller
 from target_tiktok_audiences.membership import LedgerFolder, PrivateFolder, load_database, write_whole
@@ -69,7 +76,7 @@ def history(audience: str | None, count: int, file: Path | None, settings: Setti
     than the table. It reads copies of the ledgers: a run is not disturbed, and TikTok is not asked.
     """
     if file and find_spec("matplotlib") is None:
-        raise click.ClickException("The plots are an extra: pip install 'target-tiktok-audiences[history]'")
+        fail(lacks_extra("The plots", "history"))
     with clear_errors(), closing(PrivateFolder()) as folder, signals.interrupting():
         with signals.held():
             load_database()
