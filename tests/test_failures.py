@@ -279,6 +279,8 @@ def test_an_advertiser_that_is_not_yours(target: Target) -> None:
     outcome = target.run(GOOD, advertiser_id="7999999999999999999")
     check(outcome, "40001", "No permission to operate advertiser")
     assert unread(outcome)
+    kept = [path.name for path in (target.folder / "ledgers").iterdir() if not path.name.startswith(".")]
+    assert kept == [], "no ledger stays of what never was"
 
 
 def test_a_server_that_is_not_tiktok(target: Target, tiktok: Client) -> None:
