@@ -69,7 +69,8 @@ def print_table(
     table = Table(title=title)
     for key, heading in headings.items():
         numbers = any(isinstance(row.get(key), int) and not isinstance(row.get(key), bool) for row in rows)
-        table.add_column(heading, justify="right" if numbers else "left", overflow="fold")
+        # Only words may be folded: half a number is another one, and a line of small bars is one picture.
+        table.add_column(heading, justify="right" if numbers else "left", overflow="fold", no_wrap=numbers)
     for row in rows:
         table.add_row(*(escape(_cell(row.get(key))) for key in headings))
     _print(table, err=err)

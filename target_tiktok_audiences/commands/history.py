@@ -25,35 +25,24 @@ from target_tiktok_audiences.history import headline, read_histories, why_smalle
 from target_tiktok_audiences.membership import LedgerFolder, PrivateFolder, load_database, write_whole
 from target_tiktok_audiences.signals import signals
 from target_tiktok_audiences.text import one_line
+from target_tiktok_audiences.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from target_tiktok_audiences.history import History
+    from target_tiktok_audiences.history import History, RunOf
     from target_tiktok_audiences.settings import Settings
 
 OVERVIEW = {
     "audience": "Audience",
     "last": "Last run (UTC)",
-    "outcome": "Outcome",
     "given": "Given",
     "course": "Course",
-    "size": "TikTok's size",
+    "size": "Size",
     "size_course": "Course",
 }
 STEPS = {"step": "Step", "count": "Count", "bar": "", "words": "What it means"}
-RUNS = {
-    "at": "Run (UTC)",
-    "outcome": "Outcome",
-    "read": "Read",
-    "rejected": "Rejected",
-    "desired": "Wanted",
-    "delivered": "Given",
-    "added": "Added",
-    "removed": "Removed",
-    "waiting": "Waiting",
-    "size": "TikTok's size",
-}
+RUNS = {"at": "Run (UTC)", "outcome": "Outcome", "records": "Records", "people": "People", "size": "Size"}
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARKS, BAR = 12, 16
 """Characters of a course, and of a bar."""
@@ -127,15 +116,16 @@ def _print_one(found: History, count: int) -> None:
         print_table(rows, STEPS, title="Why is it smaller than the table?")
     if count:
         runs = [_run(run) for run in found.runs[-count:]]
-        print_table(runs, RUNS, title=f"The last {len(runs):,} of {len(found.runs):,} runs")
+        print_table(runs, RUNS, title=f"The last {len(runs):,} of {counted(len(found.runs), 'run')}")
+    if message := found.runs[-1].message:
+        click.echo(one_line(f"The last run said: {message}"))
 
 
 def _overview(found: History) -> dict[str, Any]:
     last = found.runs[-1] if found.runs else None
     return {
         "audience": found.audience,
-        "last": last.at[:16].replace("T", " ") if last else "never",
-        "outcome": last.outcome if last else found.problem,
+        "last": f"{last.at[:16].replace('T', ' ')} {last.outcome}" if last else found.problem or "never",
         "given": last.delivered if last else None,
         "course": _course([run.delivered for run in found.runs]),
         "size": found.size,
@@ -144,17 +134,22 @@ def _overview(found: History) -> dict[str, Any]:
 
 
 def _course(counts: Sequence[int | None]) -> str:
-    """Draw the last figures as a line of small bars, from the lowest of them to the highest."""
+    """Draw the last figures as a line of small bars, from zero to the highest of them."""
     known = [count for count in counts if count is not None][-SPARKS:]
-    least, most = min(known, default=0), max(known, default=0)
-    return "".join(BLOCKS[(count - least) * (len(BLOCKS) - 1) // max(most - least, 1)] for count in known)
+    most = max(known, default=0)
+    return "".join(BLOCKS[count * (len(BLOCKS) - 1) // max(most, 1)] for count in known)
 
 
-def _run(run: Any) -> dict[str, Any]:
+def _run(run: RunOf) -> dict[str, Any]:
+    rejected = ", ".join(f"{why} {count:,}" for why, count in run.rejected.items())
+    people = {"added": run.added, "removed": run.removed, "waiting": run.waiting}
+    given = (
+        f"{run.delivered:,} given" if run.delivered == run.desired else f"{run.delivered:,} of {run.desired:,} given"
+    )
     return {
-        **asdict(run),
         "at": run.at[:16].replace("T", " "),
         "outcome": f"{run.outcome} {run.plan or ''}".strip(),
-        "read": run.books["read"],
-        "rejected": "".join([f"{sum(run.rejected.values()):,}", *(f" {why} {n:,}" for why, n in run.rejected.items())]),
+        "records": [f"{run.books['read']:,} read", *([f"rejected: {rejected}"] if rejected else [])],
+        "people": [given, *(f"{count:,} {what}" for what, count in people.items() if count)],
+        "size": run.size,
     }
