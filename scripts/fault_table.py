@@ -91,7 +91,8 @@ class Row:
     detour: str
 
 
-ROLE = "its user is Admin or Operator of the advertiser; authorise the app again after a change."
+ROLE = "after a change, get a new token: `target-tiktok-audiences connect`."
+RENEW = "Get a new one (`target-tiktok-audiences connect`), and set `access_token`."
 APP = "Check the app at TikTok for Business, and authorise it again."
 SETTING = "Correct the setting that TikTok names."
 API_URL = "Check the host and the version in the setting `api_url`."
@@ -163,10 +164,10 @@ CODES = (
     _code(40100, "too frequent, by the minute", TIER, LONG, message="App reaches the QPM limit 600"),
     _code(40100, "too frequent, by the day", "run again after 00:00 UTC", FAILS, message="The QPD limit is reached"),
     _code(40101, "invalid authorisation", APP, FAILS),
-    _code(40102, "token expired", ROLE, FAILS),
+    _code(40102, "token expired", RENEW, FAILS),
     _code(40103, "refresh token expired", ROLE, FAILS),
-    _code(40104, "token empty", ROLE, FAILS),
-    _code(40105, "token incorrect or revoked", ROLE, FAILS),
+    _code(40104, "token empty", "Set `access_token`; it arrives empty.", FAILS),
+    _code(40105, "token incorrect or revoked", RENEW, FAILS),
     _code(40106, "user invalid for this advertiser", ROLE, FAILS),
     _code(40107, "refresh token wrong", ROLE, FAILS),
     _code(40108, "grant type wrong", ROLE, FAILS),

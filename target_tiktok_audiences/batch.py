@@ -7,6 +7,7 @@ quotes a file, nor its whole address, which may hold credentials.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 from decimal import Decimal
@@ -20,13 +21,15 @@ from fsspec.utils import get_protocol
 from singer_sdk.exceptions import InvalidInputLine
 
 from target_tiktok_audiences import lines
-from target_tiktok_audiences.columns import quoted
-from target_tiktok_audiences.lines import ABSENT, Place, Row, columns_of, records_of
+from target_tiktok_audiences.columns import quoted, shown_names
+from target_tiktok_audiences.lines import ABSENT, DELETED_AT, Place, Row, columns_of, records_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from target_tiktok_audiences.lines import Columns
+
+log = logging.getLogger(__name__)
 
 ROWS = 16_384
 """Rows of Parquet that are decoded at once, where they are not wide."""
@@ -136,7 +139,21 @@ class Batch:
             ) from None
         options = {"buffer_size": BUFFER, "pre_buffer": False, "coerce_int96_timestamp_unit": "us"}  # as Spark has them
         with fsspec.open(url, "rb") as file, ParquetFile(file, **options) as parquet:
+            self._warn_of_missing(url, names or (), parquet.schema_arrow.names)
             yield from parquet.iter_batches(_rows_at_once(parquet.metadata), columns=names)
+
+    def _warn_of_missing(self, url: str, names: Sequence[str], there: Sequence[str]) -> None:
+        """Tell of columns that count and that a file lacks, unless it marks rows as deleted: those need only a key."""
+        missing = [quoted(name) for name in names if name not in there and name != DELETED_AT]
+        if missing and DELETED_AT not in there:
+            log.warning(
+                "%s: a file of the BATCH (%s) has no column %s; its columns are %s. Set `identifier_field` to the one"
+                " that holds the identifier.",
+                Place(self._line),
+                _shown(url),
+                ", ".join(missing),
+                shown_names(there),
+            )
 
     def _values(self, batch: Any, name: str) -> list[Any]:
         """Give the values of a column; of two with one name the last, as of two keys in JSON."""
@@ -202,7 +219,7 @@ class Batch:
 
 
 _REASONS: dict[type[Exception], str] = {
-    FileNotFoundError: "there is no such file. Does the target see the same files as the tap, and are they still there",
+    FileNotFoundError: "there is no such file. Let the target see the tap's files, and keep them until it has run",
     PermissionError: "access is denied. Give the target's user, or its credentials, the right to read it",
     IsADirectoryError: "it is a folder. The manifest must name the files in it, one by one",
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from target_tiktok_audiences.text import is_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from target_tiktok_audiences.settings import Feed
 
@@ -21,7 +21,7 @@ def column_problem(feed: Feed, stream: str, columns: dict[str, Any]) -> str | No
     if field not in columns:
         return (
             f"Stream {stream} has no column `{field}`, which {contract} asks for; its columns are"
-            f" {_names(columns)}. Set `identifier_field` to the one that holds the identifier."
+            f" {shown_names(columns)}. Set `identifier_field` to the one that holds the identifier."
         )
     types = set(_types(columns[field]))
     if types and "string" not in types:
@@ -32,7 +32,7 @@ def column_problem(feed: Feed, stream: str, columns: dict[str, Any]) -> str | No
     return None
 
 
-def _names(columns: dict[str, Any]) -> str:
+def shown_names(columns: Collection[str]) -> str:
     """List columns, but for names that may be data, and not without end."""
     plain = [name for name in columns if is_plain(name)]
     others = [f"{len(columns) - len(plain)} with unusual names"] if len(plain) < len(columns) else []

@@ -25,8 +25,23 @@ MAX_NAME_LENGTH = 128
 
 
 def schema_errors(validator: Validator, config: Mapping[str, Any]) -> list[str]:
-    """Describe what does not fit the settings' schema."""
-    return [_describe(error) for error in validator.iter_errors(config)]
+    """Describe what does not fit the settings' schema; null fits, and `missing_settings` tells what is not there."""
+    errors = validator.iter_errors(config)
+    return [_describe(error) for error in errors if error.validator != "required" and error.instance is not None]
+
+
+def missing_settings(config: Mapping[str, Any], *, needs_token: bool = True) -> Iterator[str]:
+    """Describe what is needed and not set, whatever else is wrong."""
+    if needs_token and config.get("access_token") is None:
+        yield "`access_token` is missing: `target-tiktok-audiences connect` gets one"
+    entries = config.get("audiences") or [{}]
+    for number, entry in enumerate(entries if isinstance(entries, list) else [{}]):
+        where = f"audiences[{number}]: " if config.get("audiences") else ""
+        merged = {**config, **{name: value for name, value in dict(entry).items() if value is not None}}
+        if not merged.get("contract"):
+            yield f"{where}`contract` is missing: one of {', '.join(CONTRACTS)}"
+        if not id_text(merged.get("advertiser_id")):
+            yield f"{where}`advertiser_id` is missing"
 
 
 def unknown_settings(config: Mapping[str, Any], known: Collection[str]) -> list[str]:
@@ -71,10 +86,6 @@ def _is_of_kind(text: str, kinds: list[str]) -> bool:
 
 def feed_errors(merged: Mapping[str, Any]) -> Iterator[str]:
     """Describe what is wrong with one feed, its settings merged with those above it."""
-    if not merged.get("contract"):
-        yield f"`contract` is missing: one of {', '.join(CONTRACTS)}"
-    if not id_text(merged.get("advertiser_id")):
-        yield "`advertiser_id` is missing"
     for id_setting in ("advertiser_id", "audience_id"):
         if (identity := id_text(merged.get(id_setting))) and not (identity.isascii() and identity.isdecimal()):
             yield f"`{id_setting}` must be a number, digits only"
@@ -117,7 +128,7 @@ def token_errors(token: str, setting: str = "access_token") -> Iterator[str]:
         yield f"`{setting}` holds white space or characters that no token has"
 
 
-def url_errors(api_url: str, secret: str) -> Iterator[str]:
+def url_errors(api_url: str, secret: str | None) -> Iterator[str]:
     """Describe an `api_url` that cannot work, or over which the secret, a token, could be read on its way."""
     try:
         url = urlsplit(api_url)
@@ -125,13 +136,17 @@ def url_errors(api_url: str, secret: str) -> Iterator[str]:
         url = urlsplit("")
     if url.scheme not in {"http", "https"} or not url.hostname or url.username or url.query:
         yield "`api_url` must be a plain http or https address"
-    elif url.scheme == "http" and not (_is_loopback(url.hostname) or secret.startswith(EMULATOR_TOKEN_PREFIX)):
+    elif secret and url.scheme == "http" and not _may_go_by_http(secret, url.hostname):
         yield "`api_url` must be https: over http the access token could be read on its way"
 
 
 def id_text(value: str | int | None) -> str | None:
     """Give an id as text, however YAML or JSON had it."""
     return None if value is None or value == "" else str(value).strip()
+
+
+def _may_go_by_http(secret: str, host: str) -> bool:
+    return _is_loopback(host) or secret.startswith(EMULATOR_TOKEN_PREFIX)
 
 
 def _is_loopback(host: str) -> bool:
@@ -151,7 +166,6 @@ def _describe(error: ValidationError) -> str:
         "enum": lambda: f"must be one of {', '.join(rule)}",
         "minimum": lambda: f"must be at least {rule}",
         "maximum": lambda: f"must be at most {rule}",
-        "required": lambda: "lacks " + ", ".join(f"`{name}`" for name in rule if name not in value),
         "additionalProperties": lambda: "; ".join(unknown_settings(value, known)),
     }.get(str(error.validator), lambda: "has not the form that this setting takes")()
     return f"`{where}` {told}" if where else f"the configuration {told}"

@@ -38,6 +38,7 @@ MEANINGS = {
     "removed": "TikTok has accepted the removal, and carries it out within 48 hours.",
     "leaving": "TikTok accepted the removal earlier, and may be carrying it out still.",
     "not_a_member": "Nobody of that kind was in it, as far as the ledger knows.",
+    "erased_earlier": "An earlier erasure keeps them out of it.",
     "gone": "The audience is gone from TikTok, or has expired and is empty.",
     "audience_deleted": "The whole audience was deleted, since TikTok would not let it go below its floor.",
     "waits": "It could not be done now; the next run that nothing else stops does it.",
@@ -138,7 +139,11 @@ def erase(
 
     The first thing is one write, for all ledgers: from then on each later run finishes what this one leaves undone.
     """
+    earlier: dict[str, str] = {}
     for contract, digests in erasure.digests.items():
+        noted = ledgers.erasures.of(contract)
+        if noted.keys() >= set(digests):
+            earlier[contract] = max(noted[digest] for digest in digests)
         ledgers.erasures.add(contract, digests, tiktok.now)
     limits = Limits(settings.min_audience_size, settings.max_reject_percent, settings.batch_size_rows)
     around = Surroundings(tiktok, limits, temporary, erasure.dry_run, Progress())
@@ -148,6 +153,9 @@ def erase(
         if card.contract in erasure.digests:
             signals.check()
             line = _erase_from(card, erasure, ledgers, around)
+            if line.outcome == "not_a_member" and card.contract in earlier:
+                line.outcome = "erased_earlier"
+                line.message = f"Erased on {earlier[card.contract][:10]}. {line.message}".rstrip()
             if line.outcome == "waits" and card.advertiser_id not in ours:
                 line.outcome = "failed"
                 line.message += " No run of this configuration looks after that advertiser."
@@ -187,11 +195,10 @@ def _take_out(opened: OpenLedger, line: ErasedFrom, erasure: Erasure, around: Su
     report = AudienceReport(card.name, card.advertiser_id, card.contract, card.load_method, card.audience_id)
     audience = AudienceRun(opened, card.load_method, NO_LIMIT, report)
     attempt(audience, around.tiktok, partial(remove_erased, audience, around, may_delete=erasure.may_delete))
-    if report.plan == Do.DELETE.value and report.outcome == "ok" and not erasure.dry_run:
-        card.owed = False  # a stream that still fills it makes it anew; nobody else needs it
     line.outcome = _outcome(report, known=line.audience_id is not None)
-    if line.outcome in {"not_a_member", "gone"}:
-        card.owed = owed  # there was nothing to do
+    # Of a deleted audience nothing is owed: a stream that still fills it makes it anew. Or there was nothing to do.
+    settled = {"audience_deleted": False, "gone": owed, "not_a_member": owed}
+    card.owed = settled.get(line.outcome, card.owed)
     line.message = " ".join(filter(None, [opened.warning, report.message, report.warning]))
     line.request_ids, line.at = report.request_ids, around.tiktok.now.isoformat(timespec="seconds")
 

@@ -31,6 +31,9 @@ _BEGINNING = 8
 ABSENT = msgspec.UNSET
 """Stands for the value of a column that a record does not have."""
 
+DELETED_AT = "_sdc_deleted_at"
+"""The column by which a tap marks a row as deleted."""
+
 Columns = dict[str, list[Any]]
 """Records, as the values of each column that counts."""
 

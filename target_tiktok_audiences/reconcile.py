@@ -32,6 +32,7 @@ from target_tiktok_audiences.resolve import Known, find_by_name, resolve
 from target_tiktok_audiences.signals import signals
 from target_tiktok_audiences.state import RememberedAudience
 from target_tiktok_audiences.tiktok import NotEditable, TikTokError
+from target_tiktok_audiences.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -289,7 +290,7 @@ def _carry_out(plan: Plan, counts: Counts, audience: AudienceRun, found: Resolve
         return
     if around.dry_run:
         report.outcome = "planned"
-        sent = f"send {plan.rows:,} identifiers in {plan.files} files"
+        sent = f"send {counted(plan.rows, 'identifier')} in {counted(plan.files, 'file')}"
         report.message = f"Would {'delete the audience' if plan.do is Do.DELETE else sent}."
         return
     if plan.do is Do.DELETE:

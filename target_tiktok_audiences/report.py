@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -125,11 +127,19 @@ class RunReport:
         }
 
     def save(self, path: Path) -> None:
-        """Write the JSON report; an older one of that name is replaced whole."""
-        if path.is_dir():
-            raise IsADirectoryError(f"`report_path` is a folder: {path}")
+        """Write the JSON report; an older one of that name is replaced whole. Raises `ReportNotWritten`."""
         text = json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n"
-        write_whole(path, text.encode("utf-8", errors="backslashreplace"))
+        try:
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            write_whole(path, text.encode("utf-8", errors="backslashreplace"))
+        except OSError as error:
+            error.filename = str(path)
+            raise ReportNotWritten(f"`report_path` cannot be written. {describe(error)}") from None
+
+
+class ReportNotWritten(Problem):
+    """The file of the JSON report cannot be written."""
 
 
 class RejectsNotWritten(Problem):

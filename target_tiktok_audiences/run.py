@@ -51,7 +51,7 @@ class RunFailed(Exception):
 class Run:
     """Everything of one run that outlives its streams.
 
-    While they are read, `part` gives each feed its place to stage; `finish` does the rest. Nothing reaches TikTok
+    While they are read, `part` gives each feed its place to stage; `finish` does the rest. Nothing changes TikTok
     before `finish`.
     """
 
@@ -69,7 +69,7 @@ class Run:
         self._parts: dict[tuple[str, Feed], Part] = {}
         self._skipped: dict[tuple[str, Feed | None], Books] = {}
         self._bookmarks: dict[str, Mapping[str, Any]] = {}
-        self._finished = False
+        self._looked = self._finished = False
         if settings.report_path:
             self.report.save(settings.report_path)  # now, so that a wrong path is no surprise at the end
         try:
@@ -115,7 +115,23 @@ class Run:
         audience.parts.append(part)
         audience.report.books.append(part.books)
         self._parts[stream, feed] = part
+        if not self._looked:
+            self._looked = True
+            self._look_ahead()
         return part
+
+    def _look_ahead(self) -> None:
+        """Raise what TikTok says if it surely refuses all that the run is for: better now than when all is read.
+
+        Where it refuses some of the advertisers, that is told now, and the others are not left without their run.
+        """
+        advertiser_ids = {feed.advertiser_id for feed in self.settings.feeds}
+        refusals = {each: refusal for each in sorted(advertiser_ids) if (refusal := self._tiktok.refusal(each))}
+        for refusal in refusals.values():
+            if len(refusals) == len(advertiser_ids):
+                raise refusal
+        for advertiser_id, refusal in refusals.items():
+            log.error("Advertiser %s will fail, and the others go on: %s", advertiser_id, refusal)
 
     def skip(self, stream: str, feed: Feed | None) -> Books:
         """Give the books of a stream that does not fit a feed, or that no feed names."""
@@ -210,6 +226,7 @@ class Run:
         for key, audience in self._audiences.items():
             self._bring_up_to_date(key, audience, around)
         self._finished = True
+        self.progress.close()  # STATE may go to the same terminal
         failed = [audience for audience in self.report.audiences if audience.outcome == "failed"]
         if failed:
             told = " ".join(f"{audience.title}: {audience.message}" for audience in failed)
@@ -286,7 +303,7 @@ class Run:
         self.report.message = message or " ".join(failures)
         self.report.seconds = round(time.monotonic() - self._started, 3)
         if (path := self.settings.report_path) and (failure := _failure_of(partial(self.report.save, path))):
-            failures.append(f"The report cannot be written. {failure}")
+            failures.append(failure)
         if self.report.audiences and sys.stderr and sys.stderr.isatty():
             from target_tiktok_audiences.table import show  # noqa: PLC0415 - rich takes long to load
 

@@ -15,7 +15,7 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from target_tiktok_audiences.columns import column_problem, quoted
 from target_tiktok_audiences.config_errors import name_errors
-from target_tiktok_audiences.lines import ABSENT
+from target_tiktok_audiences.lines import ABSENT, DELETED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 CREDENTIAL_CHECK_STREAM = "meltano_test_stream"
 """What `meltano config test` sends: it asks whether the credentials are good, and feeds no audience."""
 
-DELETED_AT = "_sdc_deleted_at"
 TRANSFORMING = ("stream_maps", "flattening_enabled", "add_record_metadata", "validate_records")
 """Settings that need the SDK's way for records."""
 

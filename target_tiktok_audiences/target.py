@@ -26,11 +26,12 @@ from singer_sdk.singerlib.exceptions import SingerError
 
 from target_tiktok_audiences import __version__, config_errors, state
 from target_tiktok_audiences.batch import Batch
+from target_tiktok_audiences.config_schema import SCHEMA
 from target_tiktok_audiences.lines import records_of
 from target_tiktok_audiences.membership import Problem, describe
 from target_tiktok_audiences.reader import MessageReader
 from target_tiktok_audiences.run import Run, RunFailed
-from target_tiktok_audiences.settings import SCHEMA, Settings
+from target_tiktok_audiences.settings import Settings
 from target_tiktok_audiences.signals import signals
 from target_tiktok_audiences.sinks import CREDENTIAL_CHECK_STREAM, StreamSink
 from target_tiktok_audiences.text import hush, is_plain, keep_to_one_line, one_line
@@ -188,8 +189,10 @@ class TargetTikTokAudiences(Target):
         try:
             return super().cb_config(ctx, param, value)
         except (OSError, RecursionError, TypeError, ValueError) as exc:
+            why = str(exc) if isinstance(exc, OSError) else "it is not JSON, or not one object"
+            where = f" (line {exc.lineno}, column {exc.colno})" if isinstance(exc, simplejson.JSONDecodeError) else ""
             raise click.BadParameter(
-                f"no configuration can be read from {', '.join(value)}: {exc}", ctx, param
+                f"no configuration can be read from {', '.join(value)}: {why.rstrip('.')}{where}.", ctx, param
             ) from None
 
     # What follows overrides private methods of the SDK.
@@ -199,6 +202,7 @@ class TargetTikTokAudiences(Target):
         schema = self.config_jsonschema
         self.append_builtin_config(schema)
         errors = config_errors.schema_errors(JSONSchemaValidator(schema), self._config)
+        errors += config_errors.missing_settings(self._config) if errors else []  # else the settings tell
         for unknown in config_errors.unknown_settings(self._config, schema["properties"]):
             self.logger.warning("Ignoring %s", unknown)
         if errors and raise_errors:

@@ -123,6 +123,10 @@ class Client:
         log: list[dict[str, Any]] = self.control("requests").json()
         return log
 
+    def posts(self) -> list[dict[str, Any]]:
+        """Give the requests that were more than a look."""
+        return [request for request in self.requests() if request["method"] != "GET"]
+
 
 @contextmanager
 def emulated(**options: Any) -> Iterator[Client]:

@@ -516,6 +516,17 @@ def test_without_pyarrow_json_lines_are_read_and_parquet_says_what_to_install(tm
     assert "extra `parquet`" in told
 
 
+def test_a_file_without_the_identifier_says_what_it_has(target: Target, tmp_path: Path) -> None:
+    rows = [{"id": number, "mail": email(number), email(1): "x"} for number in range(50)]
+    ended = target.run([schema(), message(PARQUET, file_of(tmp_path / "a.parquet", rows)), state()])
+    assert (ended.exit_code, "All 50 records" in ended.last_line) == (1, True)
+    told = "(`a.parquet`) has no column `email`; its columns are id, mail, 1 with unusual names. Set `identifier_field`"
+    assert ended.log.count(told) == 1
+    deleted = [{"id": number, "_sdc_deleted_at": "2026-01-01"} for number in range(50)]
+    ended = target.run([schema(), message(PARQUET, file_of(tmp_path / "b.parquet", deleted)), state()])
+    assert "has no column" not in ended.log, "a deleted row needs its key alone"
+
+
 def test_nothing_is_sent_when_a_file_of_many_fails(target: Target, tiktok: Client, tmp_path: Path) -> None:
     good = file_of(tmp_path / "a.parquet", rows_of(people(1, 2000)))
     bad = cut(file_of(tmp_path / "b.parquet", rows_of(people(2001, 4000))))

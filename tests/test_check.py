@@ -88,7 +88,7 @@ def test_it_changes_nothing(healthy: Target, tiktok: Client) -> None:
 
 def test_a_wrong_token(healthy: Target) -> None:
     name, todo = only(healthy, access_token="emulator-other")
-    assert (name, "Authorise the app again" in todo) == ("token", True)
+    assert (name, "`target-tiktok-audiences connect`" in todo) == ("token", True)
 
 
 def test_an_expired_token(healthy: Target, tiktok: Client) -> None:
@@ -204,7 +204,7 @@ def test_a_difference_that_waits_too_long(healthy: Target, tiktok: Client) -> No
     tiktok.advance(73)
     told = checked(healthy)
     (waiting,) = [each for each in told["checks"] if each["check"] == "waiting"]
-    assert (waiting["outcome"], "73 hours" in waiting["seen"]) == ("failed", True)
+    assert (waiting["outcome"], "wait, for 3 days." in waiting["seen"]) == ("failed", True)
 
 
 def test_an_audience_that_is_being_processed(target: Target) -> None:

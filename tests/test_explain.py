@@ -193,13 +193,15 @@ def test_a_digest_fits_on_a_line_of_a_terminal(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         ([MARKER, MARKER, "--contract", "EMAIL_SHA256"], "in quotes"),
-        (["--contract", "EMAIL_SHA256"], "Give VALUE"),
+        (["--contract", "EMAIL_SHA256"], "Give IDENTIFIER"),
+        (["--contract", MARKER], "must be one of EMAIL_SHA256"),
+        (["-", "--contract", "EMAIL_SHA256"], "Standard input has 2 lines. One identifier is explained at a time."),
         (["x", "--contract", "EMAIL_SHA256", "--digest", MARKER], "64 hex digits"),
         (["x", "--contract", "PHONE_SHA256", "--default-country", MARKER], "ISO 3166"),
     ],
 )
 def test_what_is_wrong_with_the_command_line_quotes_nothing(arguments: list[str], words: str) -> None:
-    ended = CliRunner().invoke(explain, arguments)
+    ended = CliRunner().invoke(explain, arguments, input=f"{MARKER}\n{MARKER}\n" if "-" in arguments else None)
     assert (ended.exit_code, ended.stdout) == (2, "")
     assert words in ended.stderr
     assert MARKER not in ended.stderr

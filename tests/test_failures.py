@@ -179,7 +179,8 @@ def test_a_report_that_cannot_be_written_is_told_before_anything_is_sent(
     monkeypatch.chdir(target.folder)
     outcome = target.run(GOOD, report_path=path)
     assert (outcome.exit_code, outcome.state, tiktok.requests()) == (1, None, [])
-    assert path in outcome.last_line or "report_path" in outcome.last_line
+    assert "`report_path` cannot be written." in outcome.last_line
+    assert f": {path}." in outcome.last_line, "as the user wrote it"
 
 
 # What TikTok refuses
@@ -238,9 +239,34 @@ def test_an_audience_that_somebody_else_changes_is_waited_for(target: Target, ti
     assert (outcome.exit_code, outcome.state, outcome.audience["outcome"]) == (0, None, "held")
 
 
-def test_a_token_that_is_wrong(target: Target, tiktok: Client) -> None:
-    check(target.run(GOOD, access_token="emulator-SECRET"), "40105", "request", "authorise the app again")
+def unread(outcome: Outcome) -> bool:
+    """Tell whether the run has ended without its records."""
+    return [audience["books"][0]["read"] for audience in outcome.report["audiences"]] == [0]
+
+
+def test_a_token_that_is_wrong_is_told_before_any_record(target: Target, tiktok: Client) -> None:
+    outcome = target.run(GOOD, access_token="emulator-SECRET")
+    check(outcome, "40105", "request", "`target-tiktok-audiences connect`")
+    assert outcome.log.count("`target-tiktok-audiences connect`") == 1, "said once"
+    assert unread(outcome)
     assert tiktok.control("audiences").json() == []
+
+
+@pytest.mark.parametrize("fault", [{"code": 50000}, {"code": 40100}, {"http_status": 403}, {"drop": "before"}])
+def test_what_may_pass_until_the_end_stops_nobody_before(target: Target, tiktok: Client, fault: dict[str, Any]) -> None:
+    tiktok.fault(path="/dmp/custom_audience/list/", **fault)
+    outcome = target.run(GOOD)
+    assert (outcome.exit_code, target.pauses) == (0, []), outcome.log
+    assert tiktok.members(outcome.audience["audience_id"]) == digests(1, 1000)
+
+
+def test_one_advertiser_that_is_refused_is_told_first_and_the_other_is_served(target: Target, tiktok: Client) -> None:
+    feeds = [{"advertiser_id": ADVERTISER}, {"advertiser_id": "7999999999999999999"}]
+    outcome = target.run(GOOD, audiences=feeds)
+    check(outcome, "1 of 2 audiences failed", "40001")
+    assert "Advertiser 7999999999999999999 will fail" in outcome.log.partition("completed processing")[0]
+    (audience,) = tiktok.control("audiences").json()
+    assert tiktok.members(audience["audience_id"]) == digests(1, 1000)
 
 
 def test_a_token_without_permission(target: Target, tiktok: Client) -> None:
@@ -250,7 +276,11 @@ def test_a_token_without_permission(target: Target, tiktok: Client) -> None:
 
 
 def test_an_advertiser_that_is_not_yours(target: Target) -> None:
-    check(target.run(GOOD, advertiser_id="7999999999999999999"), "40001", "No permission to operate advertiser")
+    outcome = target.run(GOOD, advertiser_id="7999999999999999999")
+    check(outcome, "40001", "No permission to operate advertiser")
+    assert unread(outcome)
+    kept = [path.name for path in (target.folder / "ledgers").iterdir() if not path.name.startswith(".")]
+    assert kept == [], "no ledger stays of what never was"
 
 
 def test_a_server_that_is_not_tiktok(target: Target, tiktok: Client) -> None:

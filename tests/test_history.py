@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import MARKER
 from singer import digests, email, people, record, schema, state, stream_of
+from terminal import COLUMNS, typed
 
 from docs import ROOT
 from target_tiktok_audiences.commands.history import BLOCKS, _course, history
@@ -30,7 +31,8 @@ CONTROL = re.compile("[\0-\x09\x0b-\x1f]")
 
 def run_history(target: Target, *arguments: str, **config: object) -> Result:
     path = target.folder / "history.json"
-    path.write_text(json.dumps({**target.config, **config}))
+    written = {**target.config, **config, "access_token": None}  # which it does not need
+    path.write_text(json.dumps(written))
     result = CliRunner().invoke(history, [*arguments, "--config", str(path)])
     assert MARKER not in result.output
     return result
@@ -88,7 +90,7 @@ def test_why_it_is_smaller_adds_up(filled: Target) -> None:
         ("desired", 1251),
         ("waiting", 1),
         ("delivered", 1250),
-        ("unknown", 50),
+        ("newer", 50),
         ("matched", 1200),
     ]
     level = 0
@@ -102,7 +104,14 @@ def test_why_it_is_smaller_adds_up(filled: Target) -> None:
 def test_a_table_and_sparks(filled: Target) -> None:
     told = run_history(filled, "Customers")
     assert told.exit_code == 0
-    for words in ("Why is it smaller", "email_syntax 2", "The last 3 of 3 runs", "TikTok shows 1,200, or 96"):
+    for words in (
+        "Why is it smaller",
+        "email_syntax 2",
+        "1,250 of 1,251 given",
+        "The last run said: TikTok is processing",
+        "The last 3 of 3 runs",
+        "TikTok last showed 1,200, or 100 for each 100",
+    ):
         assert words in told.output
     assert set(BLOCKS) & set(told.output)
     assert not CONTROL.search(told.output)
@@ -155,15 +164,16 @@ def test_without_the_extra_it_says_what_to_install(filled: Target, tmp_path: Pat
 
 def test_courses() -> None:
     assert _course([]) == ""
-    assert _course([5]) == "▁"
+    assert _course([0]) == "▁"
     assert _course([0, 50, None, 100]) == "▁▄█"
+    assert _course([1000, 999]) == "█▇", "a tenth of a per cent is no crash"
     assert len(_course(list(range(100)))) < 80
 
 
 def run_of(**figures: Any) -> RunOf:
     books = {**dict.fromkeys(COUNTED, 0), **figures.pop("books", {})}
     plain = {"at": "2026-01-01T00:00:00+00:00", "plan": None, "outcome": "ok", "message": "", "held_since": None}
-    counts = dict.fromkeys(("desired", "delivered", "added", "removed", "waiting"), 0)
+    counts = dict.fromkeys(("desired", "delivered_before", "delivered", "added", "removed", "waiting"), 0)
     return RunOf(**{**plain, **counts, "rejected": {}, "size": None, **figures, "books": books})
 
 
@@ -174,16 +184,31 @@ def steps(*runs: RunOf) -> dict[str, int]:
 
 
 def test_people_of_other_runs_and_streams() -> None:
-    brought = run_of(books={"read": 10, "accepted": 10}, desired=100, delivered=100, size=130)
+    brought = run_of(books={"read": 10, "accepted": 10}, desired=100, delivered_before=100, delivered=100, size=130)
     assert steps(brought) == {
         "read": 10, "accepted": 10, "others": 90, "desired": 100, "delivered": 100, "several": 30, "matched": 130
     }  # fmt: skip
     later = run_of(desired=6, delivered=8)
     assert steps(brought, later) == {
-        "read": 10, "accepted": 10, "fewer": 4, "desired": 6, "leaving": 2, "delivered": 8, "several": 122,
-        "matched": 130,
+        "read": 10, "accepted": 10, "fewer": 4, "desired": 6, "leaving": 2, "delivered": 8, "older": 92,
+        "several": 30, "matched": 130,
     }  # fmt: skip
     assert steps(run_of()) == {}
+
+
+def test_figures_are_whole_on_a_terminal(filled: Target, tiktok: Client) -> None:
+    tiktok.advance(49)
+    filled.run([schema(), *people(1, 1251), record(2002, email="nobody"), state()])
+    (filled.folder / "config.json").write_text(json.dumps(filled.config))
+    for arguments in (("Customers",), ()):
+        ended = typed("history", *arguments, "--config", "config.json", folder=filled.folder)
+        assert ended.exit_code == 0
+        assert max(len(line) for line in ended.lines if line[0] in "┏│") <= COLUMNS
+        cells = {cell.strip() for line in ended.lines for cell in line.split("│")}
+        assert {"1,251", "1,250", "Customers"} <= cells, ended.stdout
+        words = set(re.findall(r"[A-Za-z_']+", ended.stdout))
+        whole = {"Given", "Size"} if not arguments else {"email_syntax", "accepted", "rejected", "waiting", "Outcome"}
+        assert whole <= words, ended.stdout
 
 
 def test_every_word_is_on_its_page() -> None:

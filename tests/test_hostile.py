@@ -359,7 +359,7 @@ def test_a_stream_map_that_does_not_fit_the_key(target: Target, key: str) -> Non
 
 def test_what_tiktok_says_cannot_forge_a_log_line(watched: Target, tiktok: Client) -> None:
     for message in FORGERIES.keys() - {"surrogate"}:
-        tiktok.fault(path="/dmp/custom_audience/list/", code=40002, message=FORGERIES[message])
+        tiktok.fault(path="/dmp/custom_audience/list/", code=40002, message=FORGERIES[message], times=2)
         check_ended(watched.run(stream_of(1, 1000)), 1)
 
 

@@ -243,7 +243,7 @@ def test_a_small_disk_for_what_the_streams_bring(target: Target, source: Source,
     disk = target.folder / "ailing"
     disk.mkdir()
     ended = run_ailing(target, source.messages(), Fault(small_disk, (str(disk), room)), disk)
-    assert (ended.code, ended.state, target.tiktok.requests()) == (1, None, [])
+    assert (ended.code, ended.state, target.tiktok.posts()) == (1, None, [])
     assert f"What the streams bring cannot be kept in {disk}" in ended.last_line
     assert "No space left on device. Make room there, or set TMPDIR to another folder" in ended.last_line
     heal(target, source, ended)
@@ -264,7 +264,7 @@ def test_a_small_disk_for_the_ledger(target: Target, source: Source, room: int) 
 @pytest.mark.parametrize("room", [0, PAGE])
 def test_a_small_disk_for_what_a_run_writes_beside(target: Target, source: Source, setting: str, room: int) -> None:
     begun(target, source)
-    sent = target.tiktok.requests()
+    sent = target.tiktok.posts()
     disk = target.folder / "disk"
     disk.mkdir()
     (disk / "full").write_bytes(b"0")
@@ -276,10 +276,10 @@ def test_a_small_disk_for_what_a_run_writes_beside(target: Target, source: Sourc
     assert "No space left on device" in ended.last_line
     assert str(disk) in ended.last_line
     if setting == "report_path" and room:  # enough for the one at the start
-        assert "The report cannot be written." in ended.last_line
+        assert "`report_path` cannot be written." in ended.last_line
         assert ended.state
     else:
-        assert (ended.state, target.tiktok.requests()) == (None, sent)
+        assert (ended.state, target.tiktok.posts()) == (None, sent)
     heal(target, source, ended)
 
 
@@ -291,8 +291,8 @@ def test_a_small_disk_for_what_a_run_writes_beside(target: Target, source: Sourc
     [
         ("ledger_path", "file", "`ledger_path` cannot be used. File exists"),
         ("ledger_path", "file/folder", "`ledger_path` cannot be used. Not a directory"),
-        ("report_path", "file/report.json", "Not a directory"),
-        ("report_path", "nowhere/report.json", "No such file or directory"),
+        ("report_path", "file/report.json", "`report_path` cannot be written. Not a directory"),
+        ("report_path", "nowhere/report.json", "`report_path` cannot be written. No such file or directory"),
         ("rejects_path", "file/rejects", "`rejects_path` cannot be written. Not a directory"),
         ("rejects_path", "nowhere/rejects", "`rejects_path` cannot be written. No such file or directory"),
     ],
@@ -304,7 +304,8 @@ def test_a_path_that_leads_nowhere_is_told_at_the_start(
     outcome = target.run(stream_of(1, 1000), **{setting: str(target.folder / path)})
     assert (outcome.exit_code, outcome.state, tiktok.requests()) == (1, None, [])
     assert words in outcome.last_line
-    assert str(target.folder / path.partition("/")[0]) in outcome.last_line
+    named = path.partition("/")[0] if setting == "ledger_path" else path
+    assert f"{target.folder / named}." in outcome.last_line
     assert "Correct the path, and run again." in outcome.last_line
     assert "completed processing" not in outcome.log, "told before anything is read"
     if setting != "report_path":

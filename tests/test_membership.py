@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import tempfile
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -539,6 +539,7 @@ def test_an_audience_finds_its_ledger_by_name_and_by_id(tmp_path: Path) -> None:
     opened = folder.open(CARD)
     ledger_id = opened.ledger.facts.ledger_id
     opened.found("55")
+    opened.owe(())
     opened.close()
     for card in (CARD, msgspec.structs.replace(CARD, name="Renamed", audience_id="55", pinned=True)):
         again = folder.open(msgspec.structs.replace(card))
@@ -577,7 +578,9 @@ def test_a_ledger_that_is_put_aside_is_never_overwritten_by_the_next(tmp_path: P
 def test_nobody_else_may_read_a_ledger(tmp_path: Path) -> None:
     os.umask(0o077)  # as the executable does
     folder = LedgerFolder(tmp_path / "deep" / "ledgers", tmp_path)
-    folder.open(msgspec.structs.replace(CARD, name="../../etc/passwd \U0001f600")).close()
+    name = "../../etc/passwd \U0001f600"
+    with closing(folder.open(msgspec.structs.replace(CARD, name=name))) as opened:
+        opened.owe(())
     assert stat.S_IMODE((tmp_path / "deep" / "ledgers").stat().st_mode) == 0o700
     files = list((tmp_path / "deep" / "ledgers").iterdir())
     assert len(files) == 3
@@ -585,8 +588,16 @@ def test_nobody_else_may_read_a_ledger(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("passwd*")) == []
 
 
+def test_what_was_never_written_to_is_not_kept(tmp_path: Path) -> None:
+    folder = LedgerFolder(tmp_path / "ledgers", tmp_path)
+    folder.open(msgspec.structs.replace(CARD)).close()
+    assert {path.suffix for path in (tmp_path / "ledgers").iterdir()} == {".lock"}
+    assert folder.cards() == []
+
+
 def test_a_dry_run_touches_no_ledger(tmp_path: Path) -> None:
-    LedgerFolder(tmp_path / "ledgers", tmp_path).open(msgspec.structs.replace(CARD)).close()
+    with closing(LedgerFolder(tmp_path / "ledgers", tmp_path).open(msgspec.structs.replace(CARD))) as opened:
+        opened.owe(())
     before = {path: path.read_bytes() for path in (tmp_path / "ledgers").iterdir()}
     temporary = PrivateFolder()
     opened = LedgerFolder(tmp_path / "ledgers", temporary.path, dry_run=True).open(msgspec.structs.replace(CARD))

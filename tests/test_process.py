@@ -17,7 +17,7 @@ from emulator_client import ADVERTISER, TOKEN
 from singer import digests, people, record, schema, state, stream_of
 
 from target_tiktok_audiences import __version__
-from target_tiktok_audiences.settings import SCHEMA
+from target_tiktok_audiences.config_schema import SCHEMA
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def test_a_signal_in_mid_stream_publishes_nothing(
     assert b"no state is emitted" in stderr.splitlines()[-1]
     assert b"Traceback" not in stderr
     assert MARKER.encode() not in stderr
-    assert tiktok.requests() == []
+    assert tiktok.posts() == []
     assert list(tmp_path.glob("target-*")) == []
     assert json.loads((tmp_path / "report.json").read_text())["run"]["exit_code"] == 128 + number
 
@@ -171,6 +171,7 @@ def test_an_unreadable_configuration(tmp_path: Path) -> None:
         ended = run("--config", name, folder=tmp_path)
         assert ended.returncode == 2
         assert f"no configuration can be read from {name}" in ended.stderr.replace("\n", " ")
+        assert ("line 1, column" in ended.stderr) == (name == "bad.json")
         assert "Traceback" not in ended.stderr
         assert "SECRETTOKEN" not in ended.stderr
 

@@ -29,9 +29,9 @@ COLUMNS = 80
 
 
 class OnATerminal:
-    """The target in a process of its own whose standard error is a terminal of 80 columns."""
+    """The target in a process of its own whose standard error, and output on demand, is a terminal of 80 columns."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, stdout: bool = False) -> None:
         config = target.folder / "config.json"
         config.write_text(json.dumps(target.config))
         self.screen = b""
@@ -40,7 +40,7 @@ class OnATerminal:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "target_tiktok_audiences", "--config", str(config)],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=theirs if stdout else subprocess.PIPE,
             stderr=theirs,
             env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "", "NO_COLOR": ""},
         )
@@ -64,12 +64,13 @@ class OnATerminal:
     def end(self) -> tuple[int, str, str]:
         """Let it end; give its exit code, standard output and what the terminal has seen."""
         assert self.process.stdin
-        assert self.process.stdout
         self.process.stdin.close()
         os.set_blocking(self._terminal, True)
         self.look()
-        stdout = self.process.stdout.read().decode()
-        self.process.stdout.close()
+        stdout = ""
+        if self.process.stdout:
+            stdout = self.process.stdout.read().decode()
+            self.process.stdout.close()
         exit_code = self.process.wait(30)
         os.close(self._terminal)
         return exit_code, stdout, self.screen.decode()
@@ -109,6 +110,16 @@ def test_a_bar_on_a_terminal(terminal: OnATerminal, tiktok: Client) -> None:
     assert "delivered=2001" in told, "a log line is one line, however long"
     assert "Audience" in plain[plain.index(told) + len(told) :], "the table comes last"
     assert tiktok.control("audiences").json()[0]["rows"] == 2001
+
+
+def test_the_bar_is_gone_before_state_comes_to_the_same_terminal(target: Target) -> None:
+    terminal = OnATerminal(target, stdout=True)
+    number = show_bar(terminal)
+    terminal.give([*people(2000, number + 3000), state(number)])
+    exit_code, _, screen = terminal.end()
+    assert exit_code == 0, screen
+    assert screen.count("\x1b[?25h") == 1
+    assert screen.index("\x1b[?25h") < screen.index('{"bookmarks"')
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

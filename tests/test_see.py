@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from emulator_client import ADVERTISER, OTHER_ADVERTISER, TOKEN, emulated
-from singer import digests, stream_of
+from singer import digests, email, stream_of
 from terminal import COLUMNS, EXECUTABLE, environment, piped, typed
 
 from target_tiktok_audiences.membership import LedgerFolder, look_at_ledgers
@@ -100,7 +100,10 @@ def test_one_that_is_not_granted_is_a_row_with_the_reason_and_exit_code_1(shops:
         assert rows[ADVERTISER]["error"] is None
         assert f"No permission to operate advertiser {OTHER_ADVERTISER}" in rows[OTHER_ADVERTISER]["error"]
         assert rows[OTHER_ADVERTISER]["granted"] is (False if config else None)
-    assert "not granted" in typed("advertisers", *CONFIG, folder=shops.folder).words
+    told = asked(shops, "advertisers")
+    assert "not granted" in told.stdout
+    assert "No permission" not in told.stdout, "the reason has a line of its own"
+    assert f"Error: Advertiser {OTHER_ADVERTISER}: TikTok refused" in told.stderr
 
 
 def test_one_that_spoils_the_details_of_all_leaves_their_names(shops: Target, tiktok: Client) -> None:
@@ -116,7 +119,7 @@ def test_one_that_spoils_the_details_of_all_leaves_their_names(shops: Target, ti
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"access_token": "emulator-other"}, ["40105", "authorise the app again"]),
+        ({"access_token": "emulator-other"}, ["40105", "`target-tiktok-audiences connect`"]),
         ({**APP, "app_secret": "SECRETOFAPP"}, ["40113", "The app id or its secret is incorrect", "Check the app"]),
         ({"api_url": "http://127.0.0.1:9/open_api/v1.3"}, ["cannot be reached", "`api_url`"]),
     ],
@@ -274,6 +277,22 @@ def test_too_small_is_told_after_48_hours(target: Target) -> None:
         assert row(answer(target, "audiences"), "Customers")["state"] == "processing"
         tiktok.advance(20)
         assert row(answer(target, "audiences"), "Customers")["state"] == "too small"
+
+
+def test_what_another_machine_does_is_not_called_too_small(target: Target, tiktok: Client) -> None:
+    configure(target)
+    words = f"Advertiser {ADVERTISER} has no audience, and there is no ledger of one.\n"
+    assert asked(target, "audiences").stdout == words
+    tiktok.seed(name="Customers", random_members=10, created_days_ago=30)
+    assert row(answer(target, "audiences"), "Customers")["state"] == "no size yet"
+    assert "no size yet: being processed, or too few, EMAIL_SHA256" in asked(target, "audiences").stdout
+
+
+def test_who_was_erased_is_owed_no_delivery(target: Target) -> None:
+    configure(target, audience_name="Customers")
+    target.run(stream_of(1, 1500))
+    piped("erase", "-", *CONFIG, folder=target.folder, given=email(7))
+    assert "1,499 of 1,499 delivered, 1 to remove" in asked(target, "audiences").stdout
 
 
 def test_an_advertiser_that_tiktok_refuses_leaves_the_others_and_the_ledgers(filled: Target, tiktok: Client) -> None:

@@ -8,7 +8,8 @@ import pytest
 from singer_sdk.exceptions import ConfigValidationError
 
 from target_tiktok_audiences.config_errors import unreadable_variables
-from target_tiktok_audiences.settings import SCHEMA, Settings
+from target_tiktok_audiences.config_schema import SCHEMA
+from target_tiktok_audiences.settings import Settings
 from target_tiktok_audiences.target import TargetTikTokAudiences
 from target_tiktok_audiences.tiktok import TikTok
 
@@ -115,7 +116,11 @@ def test_where_http_is_allowed(api_url: str, token: str) -> None:
     ("config", "words"),
     [
         ({"access_token": {"v": "SECRETTOKEN"}}, ["`access_token` must be string"]),
-        ({"access_token": None}, ["lacks `access_token`"]),
+        (
+            {"access_token": None, "contract": None, "advertiser_id": None, "load_method": "x"},
+            ["`access_token` is missing", "`contract` is missing", "`advertiser_id` is missing", "`load_method`"],
+        ),
+        ({"access_token": None, "contract": None}, ["`access_token` is missing", "`contract` is missing"]),
         ({"contract": "EMAIL"}, ["`contract` must be one of EMAIL_SHA256, PHONE_SHA256"]),
         ({"load_method": "replace"}, ["`load_method` must be one of append-only"]),
         ({"batch_size_rows": 0}, ["`batch_size_rows` must be at least 1"]),

@@ -295,7 +295,7 @@ def test_a_dry_run_reports_and_changes_nothing(target: Target, tiktok: Client) -
     outcome = target.run(stream_of(1, 1200), dry_run=True)
     assert (outcome.exit_code, outcome.state) == (0, None)
     assert (outcome.audience["plan"], outcome.audience["desired"], outcome.audience["files"]) == ("CREATE", 1200, 0)
-    assert outcome.audience["message"] == "Would send 1,200 identifiers in 1 files."
+    assert outcome.audience["message"] == "Would send 1,200 identifiers in 1 file."
     assert changes(tiktok) == []
     assert not (target.folder / "ledgers").exists()
 

@@ -9,6 +9,7 @@ import click
 
 from target_tiktok_audiences.commands.answers import clear_errors, json_option, print_json, print_table
 from target_tiktok_audiences.commands.configuration import config_option, tiktok_of
+from target_tiktok_audiences.text import one_line
 from target_tiktok_audiences.tiktok import Refused
 from target_tiktok_audiences.tiktok.codes import NO_PERMISSION
 
@@ -44,8 +45,11 @@ def advertisers(settings: Settings, *, as_json: bool) -> None:
     else:
         print_table([_cells(row) for row in rows], HEADINGS)
         click.echo(note or MARKS)
-    if any(row["configured"] and row["error"] for row in rows):
-        sys.exit(1)
+    unseen = [row for row in rows if row["configured"] and row["error"]]
+    if not as_json:
+        for row in unseen:
+            click.echo(one_line(f"Error: Advertiser {row['advertiser_id']}: {row['error']}"), err=True)
+    sys.exit(1 if unseen else 0)
 
 
 def _rows(tiktok: TikTok, settings: Settings) -> list[dict[str, Any]]:
@@ -105,7 +109,7 @@ def _cells(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "mark": "*" if row["configured"] else "",
         "advertiser_id": row["advertiser_id"],
-        "name": row["name"] or (row["error"] if row["configured"] else None),
+        "name": row["name"],
         "status": "not granted"
         if row["granted"] is False or (row["configured"] and row["error"])
         else (row["status"] or "").removeprefix("STATUS_").lower(),

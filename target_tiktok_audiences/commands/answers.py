@@ -41,6 +41,14 @@ def clear_errors() -> Iterator[None]:
         fail(describe(error))
 
 
+def lacks_extra(what: str, extra: str) -> str:
+    """Tell how to get what is installed on demand, wherever the program itself was installed from."""
+    return (
+        f"{what} needs the extra `{extra}`: install this program as before, with [{extra}] at the end of its name or"
+        f" address (in Meltano: of `pip_url`, and then `meltano install`)."
+    )
+
+
 def fail(message: str) -> None:
     """End the command with one line, and exit code 1."""
     click.echo(one_line(f"Error: {message}"), err=True)
@@ -61,7 +69,8 @@ def print_table(
     table = Table(title=title)
     for key, heading in headings.items():
         numbers = any(isinstance(row.get(key), int) and not isinstance(row.get(key), bool) for row in rows)
-        table.add_column(heading, justify="right" if numbers else "left", overflow="fold")
+        # Only words may be folded: half a number is another one, and a line of small bars is one picture.
+        table.add_column(heading, justify="right" if numbers else "left", overflow="fold", no_wrap=numbers)
     for row in rows:
         table.add_row(*(escape(_cell(row.get(key))) for key in headings))
     _print(table, err=err)

@@ -54,8 +54,12 @@ def audiences(advertiser: str | None, settings: Settings, *, as_json: bool) -> N
     else:
         for advertiser_id in advertiser_ids:
             of_it = [row_of(entry, now) for entry in entries if entry.advertiser_id == advertiser_id]
-            print_table([_cells(row) for row in of_it], HEADINGS, title=f"Advertiser {advertiser_id}")
-        click.echo(MARKS)
+            if of_it:
+                print_table([_cells(row) for row in of_it], HEADINGS, title=f"Advertiser {advertiser_id}")
+            elif advertiser_id not in errors:
+                click.echo(f"Advertiser {advertiser_id} has no audience, and there is no ledger of one.")
+        if entries:
+            click.echo(MARKS)
     for told in errors.values():
         click.echo(one_line(f"Error: {told}"), err=True)
     sys.exit(1 if errors else 0)
@@ -119,7 +123,7 @@ def _cells(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _at_tiktok(row: dict[str, Any]) -> list[str]:
-    said = [row["state"]]
+    said = ["no size yet: being processed, or too few" if row["state"] == State.UNSIZED else row["state"]]
     if row["size"]:
         said.append(f"{row['size']:,} people")
     said += [row["contract"]] if row["contract"] else [row["type"] or ""]
@@ -134,7 +138,7 @@ def _in_ledger(ledger: dict[str, Any]) -> list[str]:
     said = ["in use by a run"] if ledger["busy"] else []
     if ledger["problem"]:
         return [*said, ledger["problem"]]
-    said.append(f"{ledger['delivered']:,} of {ledger['desired']:,} delivered")
+    said.append(f"{ledger['desired'] - ledger['to_add']:,} of {ledger['desired']:,} delivered")
     said += [f"{ledger[what]:,} to {what[3:]}" for what in ("to_add", "to_remove") if ledger[what]]
     if ledger["in_flight"]:
         said.append(f"{ledger['in_flight']} in flight")

@@ -19,45 +19,55 @@ from target_tiktok_audiences.target import TargetTikTokAudiences
 from target_tiktok_audiences.tiktok import TikTok
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _VARIABLES = "TARGET_TIKTOK_AUDIENCES_"
+PROGRAM = f"{TargetTikTokAudiences.name}/{__version__}"
 _PATIENCE_S = 5.0
-"""For all pauses before a call is made again."""
+"""For all pauses before a call is made again, where a command only looks, and somebody waits."""
 
 
 def config_option(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the option `--config`; it receives `settings`."""
-    return _option(command, "settings", Settings.from_config, TargetTikTokAudiences.config_jsonschema["required"])
+    return _option(command, "settings", Settings.from_config, config_errors.missing_settings)
+
+
+def offline_config_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that calls nobody the option `--config`; it receives `settings`, perhaps without a token."""
+    make, missing = Settings.from_config, config_errors.missing_settings
+    return _option(command, "settings", partial(make, needs_token=False), partial(missing, needs_token=False))
 
 
 def app_config_option(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command that comes before there is a token the option `--config`; it receives `app`."""
-    return _option(command, "app", AppSettings.from_config, [])
+    return _option(command, "app", AppSettings.from_config, lambda _: ())
 
 
 def _option(
-    command: Callable[..., None], name: str, make: Callable[[Mapping[str, Any]], Any], required: list[str]
+    command: Callable[..., None],
+    name: str,
+    make: Callable[[Mapping[str, Any]], Any],
+    missing: Callable[[Mapping[str, Any]], Iterable[str]],
 ) -> Callable[..., None]:
     return click.option(
         "--config",
         name,
         multiple=True,
         required=True,
-        callback=partial(_read, make=make, required=required),
+        callback=partial(_read, make=make, missing=missing),
         help="Configuration file, or ENV for environment variables; may be repeated.",
     )(command)
 
 
 @contextmanager
-def tiktok_of(settings: Settings) -> Iterator[TikTok]:
-    """Give TikTok's client for a command that only looks, while somebody waits: a signal may interrupt it anywhere."""
+def tiktok_of(settings: Settings, *, patience_s: float = _PATIENCE_S) -> Iterator[TikTok]:
+    """Give TikTok's client for a command; a signal may interrupt it anywhere."""
     client = TikTok(
         settings.access_token,
         settings.api_url,
-        user_agent=f"{TargetTikTokAudiences.name}/{__version__}",
+        user_agent=PROGRAM,
         sleep=TargetTikTokAudiences.sleep,
-        patience_s=_PATIENCE_S,
+        patience_s=patience_s,
     )
     with closing(client), signals.interrupting():
         yield client
@@ -69,13 +79,12 @@ def _read(
     value: tuple[str, ...],
     *,
     make: Callable[[Mapping[str, Any]], Any],
-    required: list[str],
+    missing: Callable[[Mapping[str, Any]], Iterable[str]],
 ) -> Any:
     logging.getLogger("singer_sdk.configuration").setLevel(logging.WARNING)  # it tells of each variable that it reads
     found = TargetTikTokAudiences.cb_config(ctx, param, value)  # type: ignore[arg-type]
     schema: dict[str, Any] = TargetTikTokAudiences.config_jsonschema
     TargetTikTokAudiences.append_builtin_config(schema)
-    schema = {**schema, "required": required}
     config = dict(found.config)
     errors = []
     if found.parse_env:
@@ -83,6 +92,7 @@ def _read(
         config |= {} if errors else TargetTikTokAudiences._env_var_config  # noqa: SLF001
     if not errors:
         errors = config_errors.schema_errors(JSONSchemaValidator(schema), config)
+        errors += missing(config) if errors else []  # else what is made of it tells
     try:
         if not errors:
             return make(config)

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from target_tiktok_audiences.commands.answers import fail, lacks_extra
+
 # Defaults stand here too, because the emulator can be imported only where its extra is installed.
 NEEDED = ("python_multipart", "starlette", "uvicorn")
 
@@ -73,7 +75,7 @@ def emulator(*, host: str, port: int, **options: Any) -> None:
     It keeps everything in memory, and forgets it when it ends.
     """
     if any(find_spec(module) is None for module in NEEDED):
-        raise click.ClickException("The emulator is an extra: pip install 'target-tiktok-audiences[emulator]'")
+        fail(lacks_extra("The emulator", "emulator"))
     from target_tiktok_audiences.emulator import Emulator, run  # noqa: PLC0415
 
     try:

@@ -11,33 +11,30 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from target_tiktok_audiences import __version__
 from target_tiktok_audiences.commands.answers import clear_errors, fail, json_option, print_json, print_table
-from target_tiktok_audiences.commands.configuration import config_option
-from target_tiktok_audiences.contracts import CONTRACTS
+from target_tiktok_audiences.commands.configuration import PROGRAM, config_option, tiktok_of
+from target_tiktok_audiences.commands.identifier import CONTRACT, identifier_argument
 from target_tiktok_audiences.erasing import Erasure, contracts_of, digests_of, erase, receipt
 from target_tiktok_audiences.membership import LedgerFolder, PrivateFolder, write_whole
-from target_tiktok_audiences.signals import signals
-from target_tiktok_audiences.target import TargetTikTokAudiences
-from target_tiktok_audiences.tiktok import TikTok
+from target_tiktok_audiences.tiktok.retry import RUN_PATIENCE_S
+from target_tiktok_audiences.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from target_tiktok_audiences.settings import Settings
 
-PROGRAM = f"{TargetTikTokAudiences.name}/{__version__}"
 HEADINGS = {"audience": "Audience", "outcome": "Outcome", "what": "What that means"}
 
 
 @click.command("erase")
-@click.argument("identifier", required=False)
+@identifier_argument
 @click.option("--digest", "hashed", is_flag=True, help="The identifier is a SHA-256 already, as 64 hex digits.")
 @click.option(
     "--contract",
     "chosen",
     multiple=True,
-    type=click.Choice(list(CONTRACTS)),
+    type=CONTRACT,
     help="Kind of the identifier; may be repeated. Default: every kind in the ledgers that it can be.",
 )
 @click.option("--default-country", help="Two-letter country of a phone number without a country code.")
@@ -94,8 +91,7 @@ def _erase(
     may_delete: bool,
     dry_run: bool,
 ) -> dict[str, Any]:
-    tiktok = TikTok(settings.access_token, settings.api_url, user_agent=PROGRAM, sleep=TargetTikTokAudiences.sleep)
-    with closing(tiktok), closing(PrivateFolder()) as folder, signals.interrupting():
+    with closing(PrivateFolder()) as folder, tiktok_of(settings, patience_s=RUN_PATIENCE_S) as tiktok:
         ledgers = LedgerFolder(settings.ledger_path, folder.path, dry_run=dry_run)
         digests = read(contracts_of(settings, ledgers, chosen))
         erasure = Erasure(digests, identifiers, may_delete=may_delete, dry_run=dry_run)
@@ -124,8 +120,7 @@ def _print(answer: dict[str, Any]) -> None:
     erasure, what = answer["erasure"], "Erasure"
     if erasure["dry_run"]:
         what = "Dry run of an erasure"
-    count = erasure["identifiers"]
-    title = f"{what}: {count:,} identifier{'' if count == 1 else 's'}, {erasure['at']}"
+    title = f"{what}: {counted(erasure['identifiers'], 'identifier')}, {erasure['at']}"
     print_table([_row(line) for line in answer["audiences"]], HEADINGS, title=title)
     for line in answer["still_to_do"]:
         click.echo(line)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from target_tiktok_audiences.commands.answers import json_option, print_answers, print_json
+from target_tiktok_audiences.commands.identifier import CONTRACT, identifier_argument
 from target_tiktok_audiences.commands.reasons import ADVICE, MEANING
 from target_tiktok_audiences.contracts import CONTRACTS, Rejected
 from target_tiktok_audiences.contracts.elsewhere import find_difference, is_digest
@@ -30,15 +31,15 @@ def _digest(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 
 
 @click.command()
-@click.argument("values", metavar="[VALUE]", nargs=-1)
-@click.option("--contract", required=True, type=click.Choice(list(CONTRACTS)), help="The kind of identifier.")
+@identifier_argument
+@click.option("--contract", required=True, type=CONTRACT, help="The kind of identifier.")
 @click.option("--default-country", callback=_country, help="Country of phone numbers without a country code.")
-@click.option("--hashed", is_flag=True, help="VALUE is SHA-256 already (apply_hashing: false).")
+@click.option("--hashed", is_flag=True, help="IDENTIFIER is SHA-256 already (apply_hashing: false).")
 @click.option("--digest", callback=_digest, help="A digest made elsewhere: tell what was done differently there.")
 @click.option("--echo", is_flag=True, help="Show what is typed at the prompt.")
 @json_option
 def explain(
-    values: tuple[str, ...],
+    identifier: str | None,
     contract: str,
     default_country: str | None,
     digest: str | None,
@@ -49,14 +50,14 @@ def explain(
 ) -> None:
     """Tell what becomes of one identifier: its normal form and digest, or why it is rejected.
 
-    Without VALUE it is asked for, and not shown; `-` reads it from standard input. So it need not stand in the shell's
-    history. Nothing is sent, and no configuration is needed.
+    Without IDENTIFIER it is asked for, and not shown; `-` reads it from standard input. So it need not stand in the
+    shell's history. Nothing is sent, and no configuration is needed.
 
-    With --digest: tell which normalisation made a digest that somebody has hashed elsewhere of the same VALUE.
+    With --digest: tell which normalisation made a digest that somebody has hashed elsewhere of the same IDENTIFIER.
 
     The exit code is 1 if the identifier is rejected, or no normalisation gives the digest.
     """
-    answer = explanation(_value(values, echo=echo), contract, default_country, digest, hashed=hashed)
+    answer = explanation(_value(identifier, echo=echo), contract, default_country, digest, hashed=hashed)
     if as_json:
         print_json(answer)
     else:
@@ -112,16 +113,16 @@ def _words(answer: dict[str, Any], *, asked: bool) -> dict[str, str]:
     return {what: said for what, said in rows.items() if said}
 
 
-def _value(values: tuple[str, ...], *, echo: bool) -> str:
+def _value(identifier: str | None, *, echo: bool) -> str:
     """Give the one value; no error quotes it."""
-    if len(values) > 1:
-        raise click.UsageError("VALUE must be one word: put it in quotes.")
-    if values and values[0] != "-":
-        return values[0]
-    if values:
-        given = sys.stdin.buffer.read()
-        return given.decode(errors="surrogateescape").rstrip("\r\n")
+    if identifier == "-":
+        value = sys.stdin.buffer.read().decode(errors="surrogateescape").rstrip("\r\n")
+        if count := value.count("\n"):
+            raise click.UsageError(f"Standard input has {count + 1:,} lines. One identifier is explained at a time.")
+        return value
+    if identifier is not None:
+        return identifier
     if not sys.stdin.isatty():
-        raise click.UsageError("Give VALUE, or - to read it from standard input.")
+        raise click.UsageError("Give IDENTIFIER, or - to read it from standard input.")
     asked: str = click.prompt("Identifier", hide_input=not echo, err=True, default="", show_default=False)
     return asked

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from target_tiktok_audiences.commands.answers import clear_errors, fail
-from target_tiktok_audiences.commands.configuration import config_option
+from target_tiktok_audiences.commands.configuration import offline_config_option
 from target_tiktok_audiences.membership import LedgerFolder, PrivateFolder, Problem
 from target_tiktok_audiences.signals import signals
 from target_tiktok_audiences.text import one_line
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.argument("stream")
 @click.option("--audience", help="Only in this audience, by name or id; else in every one that the stream has filled.")
 @click.option("--force", is_flag=True, help="However many leave.")
-@config_option
+@offline_config_option
 def forget(stream: str, audience: str | None, settings: Settings, *, force: bool) -> None:
     """Drop the part that STREAM has in its audiences, and what it is bound to.
 

@@ -12,41 +12,37 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from target_tiktok_audiences.commands.answers import clear_errors, fail, json_option, print_json, print_table
-from target_tiktok_audiences.commands.configuration import config_option
+from target_tiktok_audiences.commands.answers import (
+    clear_errors,
+    fail,
+    json_option,
+    lacks_extra,
+    print_json,
+    print_table,
+)
+from target_tiktok_audiences.commands.configuration import offline_config_option
 from target_tiktok_audiences.history import headline, read_histories, why_smaller
 from target_tiktok_audiences.membership import LedgerFolder, PrivateFolder, load_database, write_whole
 from target_tiktok_audiences.signals import signals
 from target_tiktok_audiences.text import one_line
+from target_tiktok_audiences.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from target_tiktok_audiences.history import History
+    from target_tiktok_audiences.history import History, RunOf
     from target_tiktok_audiences.settings import Settings
 
 OVERVIEW = {
     "audience": "Audience",
     "last": "Last run (UTC)",
-    "outcome": "Outcome",
     "given": "Given",
     "course": "Course",
-    "size": "TikTok's size",
+    "size": "Size",
     "size_course": "Course",
 }
 STEPS = {"step": "Step", "count": "Count", "bar": "", "words": "What it means"}
-RUNS = {
-    "at": "Run (UTC)",
-    "outcome": "Outcome",
-    "read": "Read",
-    "rejected": "Rejected",
-    "desired": "Wanted",
-    "delivered": "Given",
-    "added": "Added",
-    "removed": "Removed",
-    "waiting": "Waiting",
-    "size": "TikTok's size",
-}
+RUNS = {"at": "Run (UTC)", "outcome": "Outcome", "records": "Records", "people": "People", "size": "Size"}
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARKS, BAR = 12, 16
 """Characters of a course, and of a bar."""
@@ -61,7 +57,7 @@ SPARKS, BAR = 12, 16
     "--html", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with plots, to send."
 )
 @json_option
-@config_option
+@offline_config_option
 def history(audience: str | None, count: int, file: Path | None, settings: Settings, *, as_json: bool) -> None:
     """Show what became of AUDIENCE (its name or id) run after run, or of all that the ledgers know.
 
@@ -69,7 +65,7 @@ def history(audience: str | None, count: int, file: Path | None, settings: Setti
     than the table. It reads copies of the ledgers: a run is not disturbed, and TikTok is not asked.
     """
     if file and find_spec("matplotlib") is None:
-        raise click.ClickException("The plots are an extra: pip install 'target-tiktok-audiences[history]'")
+        fail(lacks_extra("The plots", "history"))
     with clear_errors(), closing(PrivateFolder()) as folder, signals.interrupting():
         with signals.held():
             load_database()
@@ -120,15 +116,16 @@ def _print_one(found: History, count: int) -> None:
         print_table(rows, STEPS, title="Why is it smaller than the table?")
     if count:
         runs = [_run(run) for run in found.runs[-count:]]
-        print_table(runs, RUNS, title=f"The last {len(runs):,} of {len(found.runs):,} runs")
+        print_table(runs, RUNS, title=f"The last {len(runs):,} of {counted(len(found.runs), 'run')}")
+    if message := found.runs[-1].message:
+        click.echo(one_line(f"The last run said: {message}"))
 
 
 def _overview(found: History) -> dict[str, Any]:
     last = found.runs[-1] if found.runs else None
     return {
         "audience": found.audience,
-        "last": last.at[:16].replace("T", " ") if last else "never",
-        "outcome": last.outcome if last else found.problem,
+        "last": f"{last.at[:16].replace('T', ' ')} {last.outcome}" if last else found.problem or "never",
         "given": last.delivered if last else None,
         "course": _course([run.delivered for run in found.runs]),
         "size": found.size,
@@ -137,17 +134,22 @@ def _overview(found: History) -> dict[str, Any]:
 
 
 def _course(counts: Sequence[int | None]) -> str:
-    """Draw the last figures as a line of small bars, from the lowest of them to the highest."""
+    """Draw the last figures as a line of small bars, from zero to the highest of them."""
     known = [count for count in counts if count is not None][-SPARKS:]
-    least, most = min(known, default=0), max(known, default=0)
-    return "".join(BLOCKS[(count - least) * (len(BLOCKS) - 1) // max(most - least, 1)] for count in known)
+    most = max(known, default=0)
+    return "".join(BLOCKS[count * (len(BLOCKS) - 1) // max(most, 1)] for count in known)
 
 
-def _run(run: Any) -> dict[str, Any]:
+def _run(run: RunOf) -> dict[str, Any]:
+    rejected = ", ".join(f"{why} {count:,}" for why, count in run.rejected.items())
+    people = {"added": run.added, "removed": run.removed, "waiting": run.waiting}
+    given = (
+        f"{run.delivered:,} given" if run.delivered == run.desired else f"{run.delivered:,} of {run.desired:,} given"
+    )
     return {
-        **asdict(run),
         "at": run.at[:16].replace("T", " "),
         "outcome": f"{run.outcome} {run.plan or ''}".strip(),
-        "read": run.books["read"],
-        "rejected": "".join([f"{sum(run.rejected.values()):,}", *(f" {why} {n:,}" for why, n in run.rejected.items())]),
+        "records": [f"{run.books['read']:,} read", *([f"rejected: {rejected}"] if rejected else [])],
+        "people": [given, *(f"{count:,} {what}" for what, count in people.items() if count)],
+        "size": run.size,
     }

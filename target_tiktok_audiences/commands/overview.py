@@ -24,6 +24,9 @@ class State(str, Enum):
     READY = "ready"
     PROCESSING = "processing"
     TOO_SMALL = "too small"
+    """Still without a size long after our own last change."""
+    UNSIZED = "no size yet"
+    """It is being processed, or too small: TikTok does not tell, and no ledger here knows of a change."""
     EXPIRED = "expired"
     AMBIGUOUS = "ambiguous"
     """Several have its name, and none is known to be meant."""
@@ -89,8 +92,9 @@ class Entry:
             return State.READY
         facts = self.look.facts if self.look else None
         changed = [self.listed.created_at, facts.changed_at if facts else None]
-        young = any(at and now - at <= PROCESSED_AFTER for at in changed)
-        return State.PROCESSING if young else State.TOO_SMALL
+        if any(at and now - at <= PROCESSED_AFTER for at in changed):
+            return State.PROCESSING
+        return State.TOO_SMALL if facts and facts.changed_at else State.UNSIZED
 
 
 def bring_together(

@@ -30,11 +30,13 @@ WORDS = {
     "others": "People of earlier runs and of other streams, who stay.",
     "fewer": "People of several streams, who count once; people who left since, or were erased.",
     "desired": "People who should be in the audience.",
-    "waiting": "People who wait for a later run: TikTok takes one change at a time, for up to 48 hours.",
+    "waiting": "People not given to TikTok yet: it takes one change in up to 48 hours, and none below 1,000 people.",
     "leaving": "People who are to leave, and are still in: their removal waits.",
     "delivered": "People whom TikTok has been given.",
+    "newer": "People given after TikTok last showed a size: they are not in that yet.",
+    "older": "People taken out after TikTok last showed a size: they are in that still.",
     "unknown": "People whom TikTok does not know by this identifier, or may not target. It never says who.",
-    "several": "One identifier can be several users of TikTok's.",
+    "several": "One identifier can be several users; and an audience not made by this program may hold others.",
     "matched": "TikTok's own size of the audience.",
 }
 """What each step means, and what to do about it; docs/smaller.md has them all."""
@@ -44,11 +46,13 @@ LABELS = {
     "others": "from elsewhere",
     "fewer": "counted once, or gone",
     "desired": "should be in it",
-    "waiting": "still to be added",
+    "waiting": "not given yet",
     "leaving": "still to leave",
     "delivered": "given to TikTok",
+    "newer": "given since then",
+    "older": "taken out since then",
     "unknown": "not matched",
-    "several": "matched more than once",
+    "several": "several users, or others",
     "matched": "TikTok's size",
 }
 """The names of steps as people call them, where those are others."""
@@ -83,9 +87,11 @@ def why_smaller(history: History) -> list[Step]:
     steps.append(Step("desired", "total", last.desired))
     steps += _difference(last.delivered - last.desired, "leaving", "waiting")
     steps.append(Step("delivered", "total", last.delivered))
-    if history.size is not None and last.delivered:
-        steps += _difference(history.size - last.delivered, "several", "unknown")
-        steps.append(Step("matched", "total", history.size))
+    sized = history.sized
+    if sized and sized.size is not None and sized.delivered_before:
+        steps += _difference(sized.delivered_before - last.delivered, "older", "newer")
+        steps += _difference(sized.size - sized.delivered_before, "several", "unknown")
+        steps.append(Step("matched", "total", sized.size))
     return steps
 
 
@@ -115,8 +121,10 @@ def headline(history: History) -> str:
     told = f"{last.delivered:,} people have been given to TikTok"
     if "read" in steps:
         told += f"; the last stream had {steps['read']:,} records of {steps['accepted']:,} different people"
-    if history.size is None:
+    sized = history.sized
+    if sized is None or sized.size is None:
         return f"{told}. TikTok has not shown a size yet: it needs up to 48 hours, and 1,000 people."
-    if not last.delivered:
-        return f"{told}. TikTok last showed {history.size:,}."
-    return f"{told}. TikTok shows {history.size:,}, or {history.size * 100 // last.delivered} for each 100 given."
+    if not sized.delivered_before:
+        return f"{told}. TikTok last showed {sized.size:,}."
+    share = sized.size * 100 // sized.delivered_before
+    return f"{told}. TikTok last showed {sized.size:,}, or {share} for each 100 given by then."

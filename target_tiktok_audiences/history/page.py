@@ -134,16 +134,17 @@ def _runs(runs: Sequence[RunOf], count: int) -> str:
     shown = f"The last {len(runs):,} of {count:,} runs" if len(runs) < count else f"All {count:,} runs"
     return (
         '<h3>The runs</h3><div class="scroll" role="region" aria-label="The runs" tabindex="0"><table>'
-        f"<caption>{shown}, the newest first.</caption><thead><tr>{headings}<th>What was said</th></tr></thead>"
+        f"<caption>{shown}, the newest first.</caption><thead><tr>{headings}</tr></thead>"
         f"<tbody>{lines}</tbody></table></div>"
     )
 
 
 def _run(run: RunOf) -> str:
     outcome = escape(run.outcome)
+    said = f'<tr class="said"><td></td><td colspan="{len(NUMBERS) + 1}">{escape(run.message)}</td></tr>'
     return (
         f'<tr><td>{escape(_day(run.at))}</td><td><span class="outcome {outcome}">{outcome}</span>'
-        f" {escape((run.plan or '').lower())}</td>{_numbers(run)}<td>{escape(run.message)}</td></tr>"
+        f" {escape((run.plan or '').lower())}</td>{_numbers(run)}</tr>{said if run.message else ''}"
     )
 
 

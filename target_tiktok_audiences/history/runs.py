@@ -30,8 +30,9 @@ class RunOf:
     message: str
     desired: int
     """People who should be in it."""
+    delivered_before: int
     delivered: int
-    """People whom TikTok has been given."""
+    """People whom TikTok has been given, before the run and after it."""
     added: int
     removed: int
     waiting: int
@@ -61,9 +62,14 @@ class History:
     """Why the ledger could not be read now."""
 
     @property
+    def sized(self) -> RunOf | None:
+        """The last run to which TikTok showed a size: it is of what had been given before that run."""
+        return next((run for run in reversed(self.runs) if run.size is not None), None)
+
+    @property
     def size(self) -> int | None:
         """The size that TikTok last showed."""
-        return next((run.size for run in reversed(self.runs) if run.size is not None), None)
+        return self.sized.size if self.sized else None
 
 
 def read_histories(ledgers: LedgerFolder, host: str, audience: str | None, temporary: Path) -> Iterator[History]:
@@ -90,7 +96,8 @@ def _fill(history: History, ledger: Ledger) -> None:
     for number, run in enumerate(history.runs):
         if run.plan is None and number:  # it failed before it knew, and changed nothing
             before = history.runs[number - 1]
-            history.runs[number] = replace(run, desired=run.desired or before.desired, delivered=before.delivered)
+            desired, given = run.desired or before.desired, before.delivered
+            history.runs[number] = replace(run, desired=desired, delivered_before=given, delivered=given)
     history.erased = ledger.erased()
 
 
@@ -105,6 +112,7 @@ def _run(at: datetime, report: dict[str, Any]) -> RunOf:
         outcome=report.get("outcome", ""),
         message=report.get("message", ""),
         desired=report.get("desired", 0),
+        delivered_before=report.get("delivered_before", 0),
         delivered=report.get("delivered", 0),
         added=report.get("added", 0),
         removed=report.get("removed", 0),

@@ -32,6 +32,11 @@ class Counts:
     adds: int
     removals: int
 
+    @property
+    def arrived(self) -> int:
+        """Those of the desired whom TikTok has surely taken; *delivered* are also those who are to leave."""
+        return self.desired - self.adds
+
 
 def counts(database: Database, desired: int) -> Counts:
     """Count what is delivered and what differs; the number of desired ones is known."""

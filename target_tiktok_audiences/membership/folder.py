@@ -234,14 +234,28 @@ class OpenLedger:
             place.take(self.card, self._database)
 
     def close(self) -> None:
-        """Close the ledger, save the card, and let others in. Raises `StoreFailed`."""
+        """Close the ledger, save the card, and let others in. Raises `StoreFailed`.
+
+        A new one to which nothing was ever written, since TikTok refused its advertiser perhaps, is not kept.
+        """
         try:
             self.ledger.close()
-            self._save_card()
+            if self._is_blank():
+                self._drop_files()
+            else:
+                self._save_card()
             if self._remote:
                 self._remote.release()
         finally:
             self._locks.release()
+
+    def _is_blank(self) -> bool:
+        return bool(self._path and not self._path.exists() and not self.ledger.facts.commit)
+
+    def _drop_files(self) -> None:
+        if self._save and self._database:
+            for file in (self._database, log_of(self._database)):
+                file.unlink(missing_ok=True)
 
     def _save_card(self) -> None:
         if self._save and self._path:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from target_tiktok_audiences.tiktok import models
-from target_tiktok_audiences.tiktok.codes import FILE_REFUSED, NO_UPDATE_NEEDED
-from target_tiktok_audiences.tiktok.errors import NotFound, Refused, TikTokError
+from target_tiktok_audiences.tiktok.codes import FILE_REFUSED, NO_ADVERTISER, NO_UPDATE_NEEDED
+from target_tiktok_audiences.tiktok.errors import AccessDenied, NotFound, Refused, TikTokError
 from target_tiktok_audiences.tiktok.retry import RUN_PATIENCE_S, may_retry, patience_s, pause_s
 from target_tiktok_audiences.tiktok.transport import Transport
 
@@ -92,6 +92,22 @@ class TikTok:
     def user(self) -> None:
         """Ask for the token's user: the cheapest proof that a token is good."""
         self.call("GET", "user/info/", dict)
+
+    def refusal(self, advertiser_id: str) -> Refused | None:
+        """Ask once whether TikTok surely refuses the token, or this advertiser; None where it may yet be taken.
+
+        No patience is spent, and no connection kept: hours may pass until the next call.
+        """
+        params = {"advertiser_id": advertiser_id, "page_size": 1}
+        try:
+            self._transport.call("GET", f"{_AUDIENCE}/list/", models.AudiencePage, params=params)
+        except Refused as refused:
+            return refused if isinstance(refused, AccessDenied) or refused.code in NO_ADVERTISER else None
+        except TikTokError:
+            return None
+        finally:
+            self._transport.close()
+        return None
 
     def advertisers(self, advertiser_ids: Sequence[str]) -> list[models.Advertiser]:
         """Look up ad accounts; one that the token may not see is an error or is left out."""

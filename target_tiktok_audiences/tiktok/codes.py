@@ -25,6 +25,7 @@ from target_tiktok_audiences.tiktok.errors import (
 
 NO_PERMISSION = 40001
 """For one call, or one advertiser: the token itself is good."""
+NO_ADVERTISER = (40300, 40301, 40302)
 NO_UPDATE_NEEDED = 40012
 """An update that changes nothing: it is done."""
 
@@ -47,6 +48,7 @@ class Code:
 _API_URL = "Check the host and the version in the setting `api_url`."
 _SANDBOX = "TikTok's sandbox does not serve this; set `api_url` to the production host."
 _ADVERTISER = "Check `advertiser_id`."
+_CONNECT = "Get a new one (`target-tiktok-audiences connect`), and set `access_token`."
 _APP = "Check the app at TikTok for Business, and authorise it again."
 
 CODES = {
@@ -77,10 +79,14 @@ CODES = {
     ),
     40100: Code("too frequent, for this app", RateLimited),
     40101: Code("invalid authorisation parameters", AccessDenied, _APP),
-    40102: Code("the access token has expired", AccessDenied),
+    40102: Code("the access token has expired", AccessDenied, f"The token has expired. {_CONNECT}"),
     40103: Code("the refresh token has expired", AccessDenied),
-    40104: Code("the access token is empty", AccessDenied),
-    40105: Code("the access token is incorrect or revoked", AccessDenied),
+    40104: Code("the access token is empty", AccessDenied, "Set `access_token`; it arrives empty."),
+    40105: Code(
+        "the access token is incorrect or revoked",
+        AccessDenied,
+        f"The token is mistyped, or was revoked. {_CONNECT}",
+    ),
     40106: Code("the token's user is invalid for this advertiser", AccessDenied),
     40107: Code("the refresh token is wrong", AccessDenied),
     40108: Code("the grant type is wrong", AccessDenied),

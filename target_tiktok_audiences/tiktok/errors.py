@@ -105,8 +105,8 @@ class AccessDenied(Refused):
     """The token, its scopes, its user's role or the app is not enough."""
 
     advice = (
-        "Check that the access token is current, that its scopes hold Audience Management (30 and 31), and that its"
-        " user is Admin or Operator of the advertiser; authorise the app again after a change."
+        "Check that the token's scopes hold Audience Management (30 and 31), and that its user is Admin or Operator of"
+        " the advertiser; after a change, get a new token: `target-tiktok-audiences connect`."
     )
 
 

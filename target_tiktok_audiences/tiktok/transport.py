@@ -12,7 +12,7 @@ import ssl
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -77,9 +77,17 @@ class Transport:
         self._session = session or requests.Session()
         if self._url.startswith("http://"):
             self._session.trust_env = False  # http stays on this machine, so no proxy may see the token
-        self.date: datetime | None = None
-        """TikTok's clock, as its last answer gave it."""
+        self._dated: tuple[datetime, float] | None = None
+        """What TikTok's last answer said of the time, and when by this machine's own count."""
         self.calls: list[Call] = []
+
+    @property
+    def date(self) -> datetime | None:
+        """TikTok's clock: as its last answer gave it, and the seconds since then."""
+        if self._dated is None:
+            return None
+        date, at = self._dated
+        return date + timedelta(seconds=int(time.monotonic() - at))
 
     def hide(self, secret: str) -> None:
         """Let no text of TikTok's quote this, as it may not quote the token."""
@@ -119,7 +127,8 @@ class Transport:
             )
             with response:
                 content = _content(path, response)
-        self.date = _date(response) or self.date
+        if date := _date(response):
+            self._dated = date, time.monotonic()
         return self._read(path, response.status_code, content, answer)
 
     def _read(self, path: str, status: int, content: bytes, answer: type[T]) -> T:
