@@ -15,7 +15,7 @@ from singer import email, record, schema
 
 from target_tiktok_audiences import delivery, reconcile
 from target_tiktok_audiences.membership import Ledger
-from target_tiktok_audiences.membership.folder import OpenLedger
+from target_tiktok_audiences.membership.opened import OpenLedger
 from target_tiktok_audiences.target import TargetTikTokAudiences
 from target_tiktok_audiences.tiktok import TikTok
 

@@ -36,7 +36,7 @@ def copy_ledgers(to: str, settings: Settings) -> None:
         for _, card in cards:
             signals.check()
             with closing(source.open(card)) as opened:
-                opened.copy_to(place)
+                place.take(opened)
             click.echo(one_line(f'Copied the ledger of audience "{card.name}" (advertiser {card.advertiser_id}).'))
         if not cards:
             fail(f"there is no ledger in {source.name}.")

@@ -4,11 +4,12 @@ from target_tiktok_audiences.membership.books import Books, BooksDoNotBalance, t
 from target_tiktok_audiences.membership.card import Card
 from target_tiktok_audiences.membership.database_errors import LedgerError, describe
 from target_tiktok_audiences.membership.delivered import Counts
-from target_tiktok_audiences.membership.folder import LedgerFolder, OpenLedger
+from target_tiktok_audiences.membership.folder import LedgerFolder
 from target_tiktok_audiences.membership.guard import check_binding, check_blast_radius, check_bookmark
 from target_tiktok_audiences.membership.ledger import Ledger, load_database
 from target_tiktok_audiences.membership.look import Look, look_at_ledgers, opened_copy, place_problem
 from target_tiktok_audiences.membership.machine import write_whole
+from target_tiktok_audiences.membership.opened import OpenLedger
 from target_tiktok_audiences.membership.plan import (
     NEEDS_DELETION,
     Do,

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from target_tiktok_audiences.membership.database_errors import LedgerError, describe
-from target_tiktok_audiences.membership.folder import LedgerFolder, copy_files, log_of
+from target_tiktok_audiences.membership.folder import LedgerFolder
 from target_tiktok_audiences.membership.ledger import Ledger
+from target_tiktok_audiences.membership.opened import copy_files, log_of
 from target_tiktok_audiences.membership.problem import Problem
 from target_tiktok_audiences.membership.store import Store, StoreFailed
 

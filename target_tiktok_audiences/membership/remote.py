@@ -45,9 +45,13 @@ class RemoteLedgers:
         self.store = store
         self.folder = folder
         folder.mkdir(mode=0o700, exist_ok=True)
-        names = store.names()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Bring all cards to the folder as they are now."""
+        names = self.store.names()
         for series in sorted({found[1] for name in names if (found := re.fullmatch(r"(.+\.json)\.[0-9]{8}", name))}):
-            RemoteLedger(store, folder / series, names)
+            RemoteLedger(self.store, self.folder / series, names)
 
     def open(self, card: Path) -> RemoteLedger:
         """Look for a ledger's newest version, and bring its card to the folder. Raises `StoreFailed`."""
