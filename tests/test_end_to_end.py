@@ -309,19 +309,6 @@ def test_overwrite_follows_the_whole_table_and_stops_at_half_of_it(pipeline: Pip
     assert members(tiktok) == wanted
 
 
-def test_one_stream_fills_audiences_of_several_advertisers(pipeline: Pipeline, tiktok: Emulator) -> None:
-    advertisers = ["7000000000000000001", "7000000000000000002"]
-    tiktok.add_advertisers(advertisers)
-    feeds = [
-        {"stream": "public-*", "contract": "EMAIL_SHA256", "advertiser_id": advertiser, "audience_name": "Everybody"}
-        for advertiser in advertisers
-    ]
-    run = pipeline.run(audiences=json.dumps(feeds))
-    assert run.exit_code == 0, run.output
-    held = {audience["advertiser_id"]: tiktok.members(audience["audience_id"]) for audience in tiktok.audiences()}
-    assert held == dict.fromkeys(advertisers, email_digests(pipeline.table.read()))
-
-
 def test_two_audiences_of_one_name_stop_the_run(pipeline: Pipeline, tiktok: Emulator) -> None:
     twins = [tiktok.seed(advertiser_id="7000000000000000001", name=BY_EMAIL) for _ in range(2)]
     given = [tiktok.members(twin) for twin in twins]
