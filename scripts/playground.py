@@ -243,6 +243,16 @@ def emulator(log: Path, *flags: str, through: tuple[str, ...] = (), **options: A
 # --- Meltano ---
 
 
+@contextlib.contextmanager
+def place(keep: Callable[[], object]) -> Iterator[Path]:
+    """Make a folder from which an example's ../.. is this checkout; in the end it goes, unless it is to be kept."""
+    (ROOT / ".demo").mkdir(exist_ok=True)
+    path = Path(tempfile.mkdtemp(prefix="test-", dir=ROOT / ".demo"))
+    yield path
+    if not keep():
+        shutil.rmtree(path)
+
+
 class Project:
     """A copy of an example project, wired to a database and an emulator through its environment, as users would."""
 

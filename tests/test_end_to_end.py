@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from customers import customers, email_digests, phone_digests
-from playground import ROOT, STATE_ID, TARGET, Database, Emulator, Project, emulator, postgres
+from playground import STATE_ID, TARGET, Database, Emulator, Project, emulator, place, postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from customers import Customer
 
@@ -30,11 +29,8 @@ CHANGING = ("/file/upload/", "/create/", "/update/", "/delete/")
 @pytest.fixture(scope="session")
 def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
     """Make a place for the project and the logs; it stays if a test fails."""
-    (ROOT / ".demo").mkdir(exist_ok=True)
-    path = Path(tempfile.mkdtemp(prefix="test-", dir=ROOT / ".demo"))
-    yield path
-    if not request.session.testsfailed:
-        shutil.rmtree(path)
+    with place(keep=lambda: request.session.testsfailed) as path:
+        yield path
 
 
 @pytest.fixture(scope="session")

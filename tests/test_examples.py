@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
-import tempfile
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 from customers import Customer, customers, email_digests, phone_digests
 from jsonschema.validators import validator_for
-from playground import EXAMPLES, ROOT, TARGET, Project, emulator, postgres
+from playground import EXAMPLES, ROOT, TARGET, Project, emulator, place, postgres
 from singer import record, schema, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from conftest import Target
     from emulator_client import Client
@@ -34,11 +32,8 @@ NOW = datetime.now(timezone.utc)
 @pytest.fixture
 def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
     """Make a place for a project; it stays if a test fails."""
-    (ROOT / ".demo").mkdir(exist_ok=True)
-    path = Path(tempfile.mkdtemp(prefix="test-", dir=ROOT / ".demo"))
-    yield path
-    if not request.session.testsfailed:
-        shutil.rmtree(path)
+    with place(keep=lambda: request.session.testsfailed) as path:
+        yield path
 
 
 @pytest.fixture(scope="module")
