@@ -9,10 +9,8 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 from customers import Customer, customers, email_digests, phone_digests
-from jsonschema.validators import validator_for
-from playground import EXAMPLES, ROOT, TARGET, Project, emulator, place, postgres
+from playground import TARGET, Project, emulator, place, postgres
 from singer import record, schema, state
 
 if TYPE_CHECKING:
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.xdist_group("end to end")  # Meltano is heavy: not beside the other projects
 
-(MELTANO_SCHEMA,) = (ROOT / ".venv-meltano").glob("lib/*/site-packages/meltano/schemas/meltano.schema.json")
 NOW = datetime.now(timezone.utc)
 
 
@@ -56,15 +53,6 @@ def installed(project: Project, *advertisers: str) -> Iterator[Emulator]:
     with emulator(project.folder / "emulator.log", *flags) as tiktok:
         project.connect(tiktok)
         yield tiktok
-
-
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/meltano.yml")), ids=lambda path: path.parent.name)
-def test_meltano_knows_what_stands_in_a_project(path: Path) -> None:
-    project = yaml.safe_load(path.read_text())
-    (loader,) = project["plugins"]["loaders"]
-    loader["capabilities"].remove("validate-records")  # the SDK has it; Meltano's schema does not know it yet
-    rules = json.loads(MELTANO_SCHEMA.read_text())
-    validator_for(rules)(rules).validate(project)
 
 
 def test_who_leaves_the_file_leaves_the_audience(folder: Path) -> None:
