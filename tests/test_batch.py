@@ -8,9 +8,9 @@ import gzip
 import io
 import json
 import lzma
-import os
 import random
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -557,15 +557,19 @@ def test_damage_anywhere_is_told_in_one_line_or_does_none(name: str, tmp_path: P
 
 @pytest.mark.parametrize("name", ["waits.jsonl", "waits.parquet"])
 def test_a_signal_stops_a_run_that_waits_for_a_file(name: str, config: str, tiktok: Client, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / name)
-    given = written([schema(), message(encoding(name), tmp_path / name), state()])
     command = [sys.executable, "-m", "target_tiktok_audiences", "--config", config]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(tmp_path)) as process:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(tmp_path)) as process,
+    ):
         assert process.stdin
         assert process.stderr
-        process.stdin.write(given.encode())
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/{name}"
+        process.stdin.write(written([schema(), message(encoding(name), address), state()]).encode())
         process.stdin.close()
-        with (tmp_path / name).open("wb"):  # which waits until it is read
+        silent.settimeout(60)
+        with silent.accept()[0] as asked:
+            assert asked.recv(1 << 16)  # and never gets an answer
             process.terminate()
             assert process.wait(60) == 143
         assert b"Stopped by a signal" in process.stderr.read().splitlines()[-1]
