@@ -1,6 +1,6 @@
-"""Write what is generated in README.md, meltano.yml, the plugin's definition and docs/reference.
+"""Write what is generated in README.md, CONTRIBUTING.md, meltano.yml, the plugin's definition and docs/reference.
 
-Settings are as `--about` gives them, contracts as `contracts` prints them.
+Settings are as `--about` gives them, contracts as `contracts` prints them, the map of the house as its modules tell.
 
 `.venv/bin/python scripts/docs.py` rewrites them; a test fails while they are stale.
 """
@@ -16,6 +16,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import fault_table
+import house
 from click.testing import CliRunner
 
 from target_tiktok_audiences.commands.contracts import contracts
@@ -117,6 +118,7 @@ def files() -> dict[Path, str]:
         ROOT / "docs/reference/settings.md": settings_table(),
         ROOT / "docs/reference/contracts.md": contracts_and_reasons(),
         ROOT / "docs/reference/faults.md": fault_table.markdown(),
+        ROOT / "CONTRIBUTING.md": house.markdown(),
     }
     texts = {path: generated(path, text) for path, text in parts.items()}
     plugin = ROOT / "docs/target-tiktok-audiences.yml"

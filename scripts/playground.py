@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
-EXAMPLE = ROOT / "examples" / "postgres-to-tiktok"
+EXAMPLES = ROOT / "examples"
 PATIENCE = 60
 """Seconds that a server may take to come up or to go."""
 
@@ -200,12 +200,8 @@ class Emulator:
         """Let it hold an audience that nobody uploaded; give its id."""
         return str(json.loads(self._call("/_emulator/audiences", audience))["audience_id"])
 
-    def add_advertisers(self, ids: Iterable[str]) -> None:
-        """Let its token manage these ad accounts, too."""
-        self._call("/_emulator/advertisers", [{"advertiser_id": advertiser_id} for advertiser_id in ids])
-
     def describe_advertisers(self, advertisers: Iterable[dict[str, str]]) -> None:
-        """Let it have these ad accounts, too, with all that is told about them."""
+        """Let its token manage these ad accounts, too, with all that is told about them."""
         self._call("/_emulator/advertisers", list(advertisers))
 
     def advance(self, hours: float) -> None:
@@ -247,22 +243,36 @@ def emulator(log: Path, *flags: str, through: tuple[str, ...] = (), **options: A
 # --- Meltano ---
 
 
-class Project:
-    """A copy of the example project, wired to a database and an emulator through its environment, as users would."""
+@contextlib.contextmanager
+def place(keep: Callable[[], object]) -> Iterator[Path]:
+    """Make a folder from which an example's ../.. is this checkout; in the end it goes, unless it is to be kept."""
+    (ROOT / ".demo").mkdir(exist_ok=True)
+    path = Path(tempfile.mkdtemp(prefix="test-", dir=ROOT / ".demo"))
+    yield path
+    if not keep():
+        shutil.rmtree(path)
 
-    def __init__(self, folder: Path, database: Database) -> None:
+
+class Project:
+    """A copy of an example project, wired to a database and an emulator through its environment, as users would."""
+
+    def __init__(self, folder: Path, database: Database | None = None, example: str = "postgres-to-tiktok") -> None:
         if folder.parent.parent != ROOT:
             raise ValueError("the example calls this checkout ../.., so a copy must lie two folders below it")
-        shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
+        shutil.copytree(EXAMPLES / example, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
         self.folder = folder
         self.log = folder / "meltano.log"
-        self.settings = {
-            "TAP_POSTGRES_HOST": database.host,
-            "TAP_POSTGRES_PORT": str(database.port),
-            "TAP_POSTGRES_USER": database.user,
-            "TAP_POSTGRES_PASSWORD": database.password,
-            "TAP_POSTGRES_DATABASE": database.dbname,
-        }
+        self.settings = (
+            {}
+            if database is None
+            else {
+                "TAP_POSTGRES_HOST": database.host,
+                "TAP_POSTGRES_PORT": str(database.port),
+                "TAP_POSTGRES_USER": database.user,
+                "TAP_POSTGRES_PASSWORD": database.password,
+                "TAP_POSTGRES_DATABASE": database.dbname,
+            }
+        )
         self.changed: dict[str, str] = {}
         """Environment variables that are set until another emulator is connected."""
 

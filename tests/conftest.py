@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from chromium import chromium
 from emulator_client import ADVERTISER, TOKEN, Client, emulated
 from singer_sdk.plugin_base import _ConfigInput
 
@@ -22,6 +23,8 @@ from target_tiktok_audiences.target import TargetTikTokAudiences
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from playwright.sync_api import Browser
 
 MARKER = "marker.person"
 """In every e-mail address of the tests; it must be in nothing that a run writes."""
@@ -129,6 +132,17 @@ def target(tiktok: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> T
     monkeypatch.setattr(TargetTikTokAudiences, "sleep", staticmethod(target.pauses.append))
     monkeypatch.setattr(logging.getLogger(), "level", logging.DEBUG)
     return target
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that at the end no processor waits for it."""
+    items.sort(key=lambda item: item.path.stem not in {"test_signals", "test_soak"})
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import fcntl
 import os
 import pty
 import re
+import select
 import struct
 import subprocess
 import sys
 import termios
-from dataclasses import dataclass
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 EXECUTABLE = [sys.executable, "-m", "target_tiktok_audiences"]
 COLUMNS = 80
+PATIENCE_S = 30
 _STYLE = re.compile("\x1b\\[[0-9;]*m")
 
 
@@ -61,34 +67,69 @@ def piped(*arguments: str, folder: Path, given: str = "", **variables: str) -> E
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def typed(*arguments: str, folder: Path, keys: str = "", **variables: str) -> Ended:
-    """Run a command on a terminal; `keys` are typed when it has asked for something, with a colon."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+@dataclass
+class Terminal:
+    """What a user sees and types, at 80 columns."""
+
+    process: subprocess.Popen[bytes]
+    keyboard: int
+    screen: str = ""
+    decoder: codecs.IncrementalDecoder = field(default_factory=codecs.getincrementaldecoder("utf-8"))
+    marks: list[int] = field(default_factory=lambda: [0])
+
+    def expect(self, text: str) -> str:
+        """Read on until a text shows; give what came since the last one."""
+        deadline = time.monotonic() + PATIENCE_S
+        while text not in self.screen[self.marks[-1] :]:
+            assert self._read(max(0, deadline - time.monotonic())), self.screen
+        shown = self.screen[self.marks[-1] :]
+        self.marks.append(self.screen.index(text, self.marks[-1]) + len(text))
+        return shown
+
+    def type(self, line: str) -> None:
+        os.write(self.keyboard, f"{line}\n".encode())
+
+    def ended(self) -> int:
+        """Read to the end; give the exit code."""
+        while self._read(PATIENCE_S):
+            pass
+        return self.process.wait(PATIENCE_S)
+
+    def _read(self, seconds: float) -> bool:
+        """Read what has come; tell whether the other end still has the terminal."""
+        assert select.select([self.keyboard], [], [], seconds)[0], self.screen
+        try:
+            self.screen += self.decoder.decode(block := os.read(self.keyboard, 1 << 16))
+        except OSError as error:  # how Linux tells that nobody has the other end any more
+            if error.errno != errno.EIO:
+                raise
+            return False
+        return bool(block)
+
+
+@contextmanager
+def on_terminal(*command: str, folder: Path, environment: dict[str, str]) -> Iterator[Terminal]:
+    """Run a command on a terminal of 80 columns, and let nothing of it live longer than the block."""
+    keyboard, screen = pty.openpty()
+    fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
     process = subprocess.Popen(
-        [*EXECUTABLE, *arguments],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        cwd=folder,
-        env=environment(folder, **variables),
-        start_new_session=True,
+        command, stdin=screen, stdout=screen, stderr=screen, cwd=folder, env=environment, start_new_session=True
     )
-    os.close(theirs)
-    shown = b""
-    while block := _read(ours):
-        shown += block
-        if keys and shown.rstrip().endswith(b":"):
-            os.write(ours, keys.encode())
-            keys = ""
-    os.close(ours)
-    return Ended(process.wait(60), _STYLE.sub("", shown.decode()).replace("\r\n", "\n"))
+    os.close(screen)
+    with process:
+        try:
+            yield Terminal(process, keyboard)
+        finally:
+            os.close(keyboard)
+            if process.poll() is None:
+                process.kill()
 
 
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 1 << 16)
-    except OSError as error:  # how Linux tells that nobody has the other end any more
-        if error.errno != errno.EIO:
-            raise
-        return b""
+def typed(*arguments: str, folder: Path, keys: str = "", **variables: str) -> Ended:
+    """Run a command on a terminal; `keys` are typed when it asks for something, with a colon."""
+    with on_terminal(*EXECUTABLE, *arguments, folder=folder, environment=environment(folder, **variables)) as user:
+        if keys:
+            user.expect(": ")
+            user.type(keys)
+        exit_code = user.ended()
+    return Ended(exit_code, _STYLE.sub("", user.screen).replace("\r\n", "\n"))

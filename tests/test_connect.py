@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import codecs
-import fcntl
 import json
 import os
-import pty
 import re
-import select
 import signal
 import socket
-import struct
 import subprocess
 import sys
-import termios
-import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +19,7 @@ import pytest
 import requests
 from connecting import APP, COMMAND, SECRET, TOKEN_LINE, approve, code_in, configuration, connecting, environment
 from emulator_client import ADVERTISER, OTHER_ADVERTISER, emulated
+from terminal import on_terminal
 
 from target_tiktok_audiences.commands.connect import page
 from target_tiktok_audiences.commands.connect.storing import EnvFile, with_variables
@@ -48,6 +41,7 @@ if TYPE_CHECKING:
 
     from connecting import Running
     from emulator_client import Client
+    from terminal import Terminal
 
 DEMO = Path(__file__).parents[1] / "scripts/demo.py"
 
@@ -421,73 +415,19 @@ def test_the_demo_plays_the_user_and_leaves_nothing_behind(tmp_path: Path) -> No
 # --- The terminal ---
 
 
-@dataclass
-class Terminal:
-    """What a user sees and types, at 80 columns."""
-
-    process: subprocess.Popen[bytes]
-    keyboard: int
-    screen: str = ""
-    decoder: codecs.IncrementalDecoder = field(default_factory=codecs.getincrementaldecoder("utf-8"))
-    marks: list[int] = field(default_factory=lambda: [0])
-
-    def expect(self, text: str) -> str:
-        """Read on until a text shows; give what came since the last one."""
-        deadline = time.monotonic() + 30
-        while text not in self.screen[self.marks[-1] :]:
-            assert select.select([self.keyboard], [], [], max(0, deadline - time.monotonic()))[0], self.screen
-            try:
-                self.screen += self.decoder.decode(os.read(self.keyboard, 4096))
-            except OSError:  # Linux says so when the other end is closed
-                raise AssertionError(self.screen) from None
-        shown = self.screen[self.marks[-1] :]
-        self.marks.append(self.screen.index(text, self.marks[-1]) + len(text))
-        return shown
-
-    def type(self, line: str) -> None:
-        os.write(self.keyboard, f"{line}\n".encode())
-
-    def url(self) -> str:
-        found = re.search(r"(http\S+/portal/auth\S+)", self.expect("must be registered").replace("\r", ""))
-        assert found
-        return found[1]
-
-    def ended(self) -> int:
-        while True:
-            assert select.select([self.keyboard], [], [], 30)[0], self.screen
-            try:
-                read = os.read(self.keyboard, 4096)
-            except OSError:
-                read = b""
-            if not read:
-                return self.process.wait(30)
-            self.screen += self.decoder.decode(read)
-
-
 @contextmanager
 def terminal(folder: Path, config: str, *arguments: str) -> Iterator[Terminal]:
-    keyboard, screen = pty.openpty()
-    fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    variables = environment(folder)
-    for name in ("COLUMNS", "LINES"):
-        variables.pop(name, None)
-    process = subprocess.Popen(
-        [*COMMAND, "--config", config, *arguments],
-        stdin=screen,
-        stdout=screen,
-        stderr=screen,
-        cwd=folder,
-        env=variables,
-        start_new_session=True,
-    )
-    os.close(screen)
-    with process:
-        try:
-            yield Terminal(process, keyboard)
-        finally:
-            os.close(keyboard)
-            if process.poll() is None:
-                process.kill()
+    inherited = environment(folder)
+    variables = {name: value for name, value in inherited.items() if name not in {"COLUMNS", "LINES"}}
+    with on_terminal(*COMMAND, "--config", config, *arguments, folder=folder, environment=variables) as user:
+        yield user
+
+
+def portal(user: Terminal) -> str:
+    """Read until the address of TikTok's page."""
+    found = re.search(r"(http\S+/portal/auth\S+)", user.expect("must be registered").replace("\r", ""))
+    assert found
+    return found[1]
 
 
 def test_all_in_the_terminal(config: str, tmp_path: Path) -> None:
@@ -496,7 +436,7 @@ def test_all_in_the_terminal(config: str, tmp_path: Path) -> None:
         user.type("9")
         user.expect("Number [1]:")
         user.type("")
-        url = user.url()
+        url = portal(user)
         user.expect("shows then:")
         user.type("http://localhost:8766/?nothing")
         user.expect("`state` is missing or wrong")
@@ -526,7 +466,7 @@ def test_two_thousand_in_the_terminal(config: str, tiktok: Client, tmp_path: Pat
     many = [{"advertiser_id": str(7100000000000000000 + n), "name": f"Branch {n:04}"} for n in range(1998)]
     tiktok.control("advertisers", many)
     with terminal(tmp_path, config, "--no-browser", "--print") as user:
-        user.type(approve(user.url()))
+        user.type(approve(portal(user)))
         user.expect("... and 1,980 more of 2,000")
         user.expect("search for:")
         user.type("branch 1234")
@@ -539,7 +479,7 @@ def test_two_thousand_in_the_terminal(config: str, tiktok: Client, tmp_path: Pat
 
 def test_denied_and_interrupted_in_the_terminal(config: str, tmp_path: Path) -> None:
     with terminal(tmp_path, config, "--no-browser", "--save", "env") as user:
-        user.type(approve(user.url(), "deny"))
+        user.type(approve(portal(user), "deny"))
         assert user.ended() == 1
         assert "Error: TikTok sent no code" in user.screen
     with terminal(tmp_path, config, "--no-browser", "--save", "env") as user:

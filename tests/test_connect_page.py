@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from chromium import picture
 from connecting import APP, TOKEN_LINE, approve, configuration, connecting
 from emulator_client import ADVERTISER, OTHER_ADVERTISER, emulated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from connecting import Running
     from emulator_client import Client
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+pytestmark = pytest.mark.xdist_group("chromium")  # which is started once
+
 PHONE = {"width": 360, "height": 740}
-SCREENSHOTS = Path(os.environ.get("SCREENSHOTS") or Path(__file__).parents[1] / ".screenshots")
 MANY = [
     {"advertiser_id": str(7100000000000000000 + n), "name": f"Branch {n:04}", "country": "DE" if n % 2 else "FR"}
     for n in range(2000)
@@ -79,17 +69,6 @@ SEARCH_TOOK_MS = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="NO REAL-BROWSER TEST RUNS: playwright is missing")
-    if not CHROMIUM:
-        pytest.skip("NO REAL-BROWSER TEST RUNS: there is no Chromium; `apt-get install chromium`, or set CHROMIUM")
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield found
-        found.close()
-
-
 @pytest.fixture
 def tab(browser: Browser) -> Iterator[Page]:
     """Open a page that reaches this machine alone, and fails the test if it wants more or complains."""
@@ -125,11 +104,6 @@ def tiktok() -> Iterator[Client]:
 def running(tiktok: Client, tmp_path: Path) -> Iterator[Running]:
     with connecting(tmp_path, configuration(tiktok, tmp_path), "--save", "env") as running:
         yield running
-
-
-def picture(tab: Page, name: str) -> None:
-    SCREENSHOTS.mkdir(exist_ok=True)
-    tab.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
 
 def check_accessibility(tab: Page) -> None:

@@ -54,6 +54,15 @@ def test_the_generated_parts_are_fresh() -> None:
         assert path.read_text() == text, f"{path.name} is stale: run scripts/docs.py"
 
 
+def test_the_map_has_every_folder() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    (included,) = re.findall(
+        r"^include = \[.*?\n(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE | re.DOTALL
+    )
+    folders = {path for path in re.findall('"/(.*?)"', included) if (ROOT / path).is_dir()}
+    assert set(re.findall(r"^\| `([.\w]+)/` \| [^|]+ \|$", page, re.MULTILINE)) == folders
+
+
 def settings_in(page: str) -> list[str]:
     """Give the settings in the generated table of a page."""
     (table,) = re.findall(r"generated: begin(.*?)generated: end", (ROOT / page).read_text(), re.DOTALL)

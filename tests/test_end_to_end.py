@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from customers import customers, email_digests, phone_digests
-from playground import ROOT, STATE_ID, TARGET, Database, Emulator, Project, emulator, postgres
+from playground import STATE_ID, TARGET, Database, Emulator, Project, emulator, place, postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from customers import Customer
 
@@ -30,11 +29,8 @@ CHANGING = ("/file/upload/", "/create/", "/update/", "/delete/")
 @pytest.fixture(scope="session")
 def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
     """Make a place for the project and the logs; it stays if a test fails."""
-    (ROOT / ".demo").mkdir(exist_ok=True)
-    path = Path(tempfile.mkdtemp(prefix="test-", dir=ROOT / ".demo"))
-    yield path
-    if not request.session.testsfailed:
-        shutil.rmtree(path)
+    with place(keep=lambda: request.session.testsfailed) as path:
+        yield path
 
 
 @pytest.fixture(scope="session")
@@ -307,19 +303,6 @@ def test_overwrite_follows_the_whole_table_and_stops_at_half_of_it(pipeline: Pip
     assert allowed.exit_code == 0, allowed.output
     assert {entry["plan"] for entry in allowed.audiences.values()} == {"REPLACE"}
     assert members(tiktok) == wanted
-
-
-def test_one_stream_fills_audiences_of_several_advertisers(pipeline: Pipeline, tiktok: Emulator) -> None:
-    advertisers = ["7000000000000000001", "7000000000000000002"]
-    tiktok.add_advertisers(advertisers)
-    feeds = [
-        {"stream": "public-*", "contract": "EMAIL_SHA256", "advertiser_id": advertiser, "audience_name": "Everybody"}
-        for advertiser in advertisers
-    ]
-    run = pipeline.run(audiences=json.dumps(feeds))
-    assert run.exit_code == 0, run.output
-    held = {audience["advertiser_id"]: tiktok.members(audience["audience_id"]) for audience in tiktok.audiences()}
-    assert held == dict.fromkeys(advertisers, email_digests(pipeline.table.read()))
 
 
 def test_two_audiences_of_one_name_stop_the_run(pipeline: Pipeline, tiktok: Emulator) -> None:

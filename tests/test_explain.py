@@ -175,9 +175,9 @@ def test_json_says_the_same(tmp_path: Path) -> None:
 def test_what_is_typed_at_the_prompt_is_not_shown_unless_asked_for(tmp_path: Path) -> None:
     arguments = ("explain", "--contract", "EMAIL_SHA256", "--hashed")
     keys = "secret words"
-    hidden = typed(*arguments, folder=tmp_path, keys=f"{keys}\n")
+    hidden = typed(*arguments, folder=tmp_path, keys=keys)
     assert (hidden.exit_code, "not_sha256" in hidden.stdout, keys in hidden.stdout) == (1, True, False)
-    assert keys in typed(*arguments, "--echo", folder=tmp_path, keys=f"{keys}\n").stdout
+    assert keys in typed(*arguments, "--echo", folder=tmp_path, keys=keys).stdout
 
 
 def test_a_digest_fits_on_a_line_of_a_terminal(tmp_path: Path) -> None:

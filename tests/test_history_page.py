@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from chromium import picture
 from conftest import MARKER
 from test_history import filled, run_history  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from conftest import Target
 
-CHROMIUM = Path(os.environ.get("CHROMIUM") or "/usr/bin/chromium")
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+pytestmark = pytest.mark.xdist_group("chromium")  # which is started once
+
 MOST_BYTES = 2_000_000
 
 pytest.importorskip("matplotlib", reason="NO PAGE IS TESTED: install the extra `history`")
@@ -51,17 +42,6 @@ def page(filled: Target) -> Path:  # noqa: F811
     result = run_history(filled, "--html", str(path))
     assert result.exit_code == 0, result.output
     return path
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="NO BROWSER IS TESTED: install playwright")
-    if not CHROMIUM.exists():
-        pytest.skip(f"NO BROWSER IS TESTED: {CHROMIUM} is missing (apt-get install chromium)")
-    with playwright.sync_playwright() as running:
-        started = running.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
-        yield started
-        started.close()
 
 
 def look(browser: Any, page: Path, **options: Any) -> tuple[Any, list[str]]:
@@ -95,8 +75,7 @@ def test_it_asks_nobody(page: Path, browser: Any) -> None:
 @pytest.mark.parametrize("width", [360, 1200])
 def test_it_can_be_read(page: Path, browser: Any, width: int, scheme: str) -> None:
     opened, _ = look(browser, page, viewport={"width": width, "height": 800}, color_scheme=scheme)
-    if folder := os.environ.get("TEST_SCREENSHOTS"):
-        opened.screenshot(path=f"{folder}/history-{width}-{scheme}.png", full_page=True)
+    picture(opened, f"history-{width}-{scheme}")
     assert opened.evaluate("document.documentElement.scrollWidth") <= width, "nothing is wider than the screen"
     cut = "[...document.querySelectorAll('.scroll')].some(table => table.scrollWidth > table.clientWidth)"
     assert width < 1200 or not opened.evaluate(cut), "on a desk no table is cut"

@@ -16,9 +16,10 @@ from conftest import MARKER, Target
 from rich.console import Console
 from singer import STREAM, digests, email, people, record, schema, state, stream_of
 from singer_sdk.exceptions import InvalidInputLine
+from terminal import environment
 from test_failures import TEXT, check
 from test_forget import run_forget
-from test_process import environment, lines
+from test_process import lines
 
 from target_tiktok_audiences import lines as blocks
 from target_tiktok_audiences import reader

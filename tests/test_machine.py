@@ -28,9 +28,10 @@ from conftest import MARKER
 from singer import digests, stream_of
 from singer_sdk.plugin_base import _ConfigInput
 from tap import STEPS, Change, Source, interrupted
+from terminal import EXECUTABLE, environment
 from test_invariants import changes, members
 from test_kills import become_calm, check
-from test_process import EXECUTABLE, environment, lines
+from test_process import lines
 
 from target_tiktok_audiences.target import TargetTikTokAudiences
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import email.parser
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conftest import MARKER
 from emulator_client import ADVERTISER, TOKEN
+from history import METHODS
+from packaging.metadata import Metadata
+from packaging.version import Version
+from readme_renderer import markdown
 from singer import digests, people, schema
+from trove_classifiers import classifiers
 
 from docs import ROOT, about
 from target_tiktok_audiences import __version__
@@ -33,7 +38,9 @@ pytestmark = [
 
 PACKAGE = "target_tiktok_audiences"
 DISTRIBUTION = f"{PACKAGE}-{__version__}"
-LEFT_OUT = {"hypothesis", "matplotlib", "pyarrow", "pytest", "starlette", "uvicorn"}
+EXTRAS = {"azure", "emulator", "gcs", "history", "parquet", "s3"}
+KINDS_OF_CHANGE = ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
+LEFT_OUT = {"adlfs", "gcsfs", "hypothesis", "matplotlib", "pyarrow", "pytest", "s3fs", "starlette", "uvicorn"}
 """What only extras and development need."""
 
 
@@ -102,18 +109,22 @@ def run(programs: Path, tmp_path: Path) -> Callable[..., str]:
 def test_the_wheel_has_the_whole_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as file:
         names = set(file.namelist())
-        metadata = email.parser.Parser().parsestr(file.read(f"{DISTRIBUTION}.dist-info/METADATA").decode())
+        metadata = Metadata.from_email(file.read(f"{DISTRIBUTION}.dist-info/METADATA"))  # as a registry checks it
+        licence = file.read(f"{DISTRIBUTION}.dist-info/licenses/LICENSE").decode()
     added = {name for name in names if name.startswith(f"{DISTRIBUTION}.dist-info/")}
     assert names - added == ours(PACKAGE)
     assert {f"{PACKAGE}/{path}" for path in ("py.typed", "commands/connect/page.html", "history/page.css")} <= names
-    assert f"{DISTRIBUTION}.dist-info/licenses/LICENSE" in added
-    assert metadata["Version"] == __version__
-    assert metadata["License-Expression"] == "Apache-2.0"
-    assert metadata["Description-Content-Type"] == "text/markdown"
-    assert set(metadata.get_all("Provides-Extra", [])) == {"emulator", "history", "parquet"}
+    assert licence == (ROOT / "LICENSE").read_text()
+    assert str(metadata.version) == __version__
+    assert metadata.license_expression == "Apache-2.0"
+    assert metadata.description_content_type == "text/markdown"
+    assert markdown.render(metadata.description or "", variant="GFM"), "a registry cannot show the README"
+    assert set(metadata.provides_extra or []) == EXTRAS
+    known = metadata.classifiers or []
+    assert set(known) <= classifiers
     prefix = "Programming Language :: Python :: 3."
-    minors = [int(name.removeprefix(prefix)) for name in metadata.get_all("Classifier", []) if name.startswith(prefix)]
-    assert metadata["Requires-Python"] == f">=3.{minors[0]}"
+    minors = [int(name.removeprefix(prefix)) for name in known if name.startswith(prefix)]
+    assert str(metadata.requires_python) == f">=3.{minors[0]}"
     assert minors == list(range(minors[0], minors[-1] + 1))
 
 
@@ -131,7 +142,26 @@ def test_its_version_stands_in_one_place(run: Callable[..., str]) -> None:
     assert run("--version").startswith(f"target-tiktok-audiences v{__version__},")
     project = (ROOT / "pyproject.toml").read_text()
     assert 'dynamic = ["version"]' in project
-    assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_changelog_has_its_form_and_tells_of_all_that_users_see() -> None:
+    whole = (ROOT / "CHANGELOG.md").read_text()
+    parts = re.split(r"^## ", whole, flags=re.MULTILINE)[1:]
+    first, *heads = [part.partition("\n")[0] for part in parts]
+    assert first == "[Unreleased]"
+    numbers = re.findall(r"^\[([\d.]+)\] - \d{4}-\d\d-\d\d$", "\n".join(heads), re.MULTILINE)
+    released = [Version(number) for number in numbers]
+    assert len(released) == len(heads)
+    assert released == sorted({*released}, reverse=True)
+    assert all(version <= Version(__version__) for version in released)
+    for part in parts:
+        kinds = re.findall(r"^### (\w+)\n\n- ", part, re.MULTILINE)
+        assert len(kinds) == part.count("\n### ")
+        assert kinds == [kind for kind in KINDS_OF_CHANGE if kind in kinds]
+    for name in (*(command.name for command in COMMANDS), *EXTRAS, *METHODS):
+        assert f"`{name}`" in whole, f"the changelog does not tell of {name}"
+    for example in (ROOT / "examples").iterdir():
+        assert f"examples/{example.name}" in whole
 
 
 def test_it_tells_about_itself_without_extras(run: Callable[..., str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 from conftest import MARKER
 from emulator_client import ADVERTISER, TOKEN
 from singer import digests, people, record, schema, state, stream_of
+from terminal import EXECUTABLE, environment, piped
 
 from target_tiktok_audiences import __version__
 from target_tiktok_audiences.config_schema import SCHEMA
@@ -25,25 +25,7 @@ if TYPE_CHECKING:
 
     from emulator_client import Client
 
-EXECUTABLE = [sys.executable, "-m", "target_tiktok_audiences"]
 BARE_TARGET = Path(__file__).parents[1] / "benchmarks/sdk_default.py"
-
-
-def environment(folder: Path, **variables: str) -> dict[str, str]:
-    return {**os.environ, "TMPDIR": str(folder), "COVERAGE_PROCESS_START": "", **variables}
-
-
-def run(*arguments: str, folder: Path, given: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*EXECUTABLE, *arguments],
-        input=given,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-        env=environment(folder, **variables),
-        timeout=60,
-    )
 
 
 def wait_until(process: subprocess.Popen[bytes], true: Callable[[], bool]) -> None:
@@ -73,8 +55,8 @@ def lines(messages: list[dict[str, Any]]) -> str:
 
 
 def test_records_in_state_out(config: str, tiktok: Client, tmp_path: Path) -> None:
-    ended = run("--config", config, folder=tmp_path, given=lines(stream_of(1, 1000)))
-    assert ended.returncode == 0, ended.stderr
+    ended = piped("--config", config, folder=tmp_path, given=lines(stream_of(1, 1000)))
+    assert ended.exit_code == 0, ended.stderr
     (audience,) = tiktok.control("audiences").json()
     assert tiktok.members(audience["audience_id"]) == digests(1, 1000)
     assert json.loads(ended.stdout)["bookmarks"]["customers"]["replication_key_value"] == 1000
@@ -91,12 +73,12 @@ def test_settings_from_the_environment_and_input_from_a_file(tiktok: Client, tmp
         "TARGET_TIKTOK_AUDIENCES_LEDGER_PATH": ":memory:",
         "TARGET_TIKTOK_AUDIENCES_AUDIENCES": '[{"contract": "EMAIL_SHA256", "audience_name": "A"}]',
     }
-    ended = run("--config", "ENV", "--input", str(given), folder=tmp_path, **variables)
-    assert ended.returncode == 0, ended.stderr
+    ended = piped("--config", "ENV", "--input", str(given), folder=tmp_path, **variables)
+    assert ended.exit_code == 0, ended.stderr
     assert [audience["name"] for audience in tiktok.control("audiences").json()] == ["A"]
     wrong = {**variables, "TARGET_TIKTOK_AUDIENCES_BATCH_SIZE_ROWS": "many"}
-    ended = run("--config", "ENV", "--input", str(given), folder=tmp_path, **wrong)
-    assert ended.returncode == 1
+    ended = piped("--config", "ENV", "--input", str(given), folder=tmp_path, **wrong)
+    assert ended.exit_code == 1
     assert "TARGET_TIKTOK_AUDIENCES_BATCH_SIZE_ROWS must be a number" in ended.stderr.splitlines()[-1]
 
 
@@ -155,21 +137,21 @@ def test_a_signal_in_mid_upload_emits_no_state(config: str, tiktok: Client, tmp_
 def test_closed_streams_and_text_that_is_no_unicode(config: str, tiktok: Client, tmp_path: Path) -> None:
     for closed in ("<&-", ">&-"):
         command = f"exec {' '.join(EXECUTABLE)} --config {config} {closed}"
-        ended = subprocess.run(
+        done = subprocess.run(
             ["bash", "-c", command], input="", capture_output=True, text=True, check=False, env=environment(tmp_path)
         )
-        assert (ended.returncode, "are needed" in ended.stderr.splitlines()[-1]) == (1, True), closed
+        assert (done.returncode, "are needed" in done.stderr.splitlines()[-1]) == (1, True), closed
     (tmp_path / "in.jsonl").write_bytes(b'{"type": "RECORD", "stream": "\xff"}\n')
-    ended = run("--config", config, "--input", str(tmp_path / "in.jsonl"), folder=tmp_path)
-    assert (ended.returncode, "Line 1" in ended.stderr.splitlines()[-1]) == (1, True)
+    ended = piped("--config", config, "--input", str(tmp_path / "in.jsonl"), folder=tmp_path)
+    assert (ended.exit_code, "Line 1" in ended.stderr.splitlines()[-1]) == (1, True)
     assert tiktok.requests() == []
 
 
 def test_an_unreadable_configuration(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text('{"access_token": "SECRETTOKEN"')
     for name in ("missing.json", "bad.json"):
-        ended = run("--config", name, folder=tmp_path)
-        assert ended.returncode == 2
+        ended = piped("--config", name, folder=tmp_path)
+        assert ended.exit_code == 2
         assert f"no configuration can be read from {name}" in ended.stderr.replace("\n", " ")
         assert ("line 1, column" in ended.stderr) == (name == "bad.json")
         assert "Traceback" not in ended.stderr
@@ -179,15 +161,15 @@ def test_an_unreadable_configuration(tmp_path: Path) -> None:
 def test_rejects_that_cannot_be_written(config: str, tmp_path: Path) -> None:
     settings = {**json.loads((tmp_path / "config.json").read_text()), "rejects_path": str(tmp_path / "no" / "x")}
     (tmp_path / "config.json").write_text(json.dumps(settings))
-    ended = run("--config", config, folder=tmp_path, given=lines([schema(), record(1)]))
-    assert ended.returncode == 1
+    ended = piped("--config", config, folder=tmp_path, given=lines([schema(), record(1)]))
+    assert ended.exit_code == 1
     assert "No such file or directory" in ended.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("form", [[], ["--format", "json"], ["--format", "markdown"]])
 def test_about_needs_no_configuration(form: list[str], tmp_path: Path) -> None:
-    ended = run("--about", *form, folder=tmp_path)
-    assert ended.returncode == 0, ended.stderr
+    ended = piped("--about", *form, folder=tmp_path)
+    assert ended.exit_code == 0, ended.stderr
     for name in SCHEMA["properties"]:
         assert name in ended.stdout
 
@@ -195,12 +177,12 @@ def test_about_needs_no_configuration(form: list[str], tmp_path: Path) -> None:
 def test_version_and_help(tmp_path: Path) -> None:
     of_the_sdk: list[str] = []
     TargetTikTokAudiences.print_version(of_the_sdk.append)
-    assert run("--version", folder=tmp_path).stdout.splitlines() == of_the_sdk
+    assert piped("--version", folder=tmp_path).stdout.splitlines() == of_the_sdk
     assert f"v{__version__}," in of_the_sdk[0]
-    help_text = run("--help", folder=tmp_path).stdout
+    help_text = piped("--help", folder=tmp_path).stdout
     for word in ("--config", "--about", "contracts", "emulator"):
         assert word in help_text
-    assert "identifier" in run("contracts", "--help", folder=tmp_path).stdout
+    assert "identifier" in piped("contracts", "--help", folder=tmp_path).stdout
 
 
 def loaded(*command: str, folder: Path) -> set[str]:
@@ -232,13 +214,15 @@ def test_the_version_is_told_without_the_sdk(tmp_path: Path) -> None:
 
 
 def test_contracts_are_printed_as_json_schemas(tmp_path: Path) -> None:
-    every = json.loads(run("contracts", folder=tmp_path).stdout)
+    every = json.loads(piped("contracts", folder=tmp_path).stdout)
     assert [schema["title"] for schema in every.values()] == [
         "audience_email",
         "audience_phone",
         "audience_gaid",
         "audience_idfa",
     ]
-    one = json.loads(run("contracts", "PHONE_SHA256", "--hashed", "--identifier-field", "sha", folder=tmp_path).stdout)
+    one = json.loads(
+        piped("contracts", "PHONE_SHA256", "--hashed", "--identifier-field", "sha", folder=tmp_path).stdout
+    )
     assert one["properties"]["sha"]["pattern"] == "^[0-9a-fA-F]{64}$"
-    assert run("contracts", "FAX", folder=tmp_path).returncode == 2
+    assert piped("contracts", "FAX", folder=tmp_path).exit_code == 2

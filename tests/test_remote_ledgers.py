@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -341,7 +342,8 @@ def test_commands_see_what_is_in_the_store(target: Target, tmp_path: Path) -> No
     assert json.loads(see(audiences, "--json"))["audiences"][0]["ledger"]["streams"] == []
 
 
-def test_the_way_to_the_store_is_told_without_credentials(target: Target) -> None:
+def test_the_way_to_the_store_is_told_without_credentials(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gcsfs", None)  # as if it were not installed
     for place, told in (
         ("s3://nobody-has-it/tiktok", "there is no such bucket"),
         ("gs://ledgers/tiktok", "extra `gcs`"),
