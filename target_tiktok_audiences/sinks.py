@@ -66,7 +66,9 @@ class StreamSink(RecordSink):
         run: Run,
         reader: MessageReader,
         bookmark: Callable[[], Mapping[str, Any]],
+        dropped: bool,
     ) -> None:
+        """Open the stream, unless a stream map drops it whole: the SDK asks for a sink all the same."""
         self._reader = reader
         super().__init__(target, stream_name, schema, key_properties)
         self._run = run
@@ -74,7 +76,7 @@ class StreamSink(RecordSink):
         self._begun = False
         self._intakes: list[Intake] = []
         self._unmatched: list[Books] = []
-        if stream_name != CREDENTIAL_CHECK_STREAM:
+        if not dropped and stream_name != CREDENTIAL_CHECK_STREAM:
             self._open()
 
     def _open(self) -> None:

@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from contextlib import suppress
+from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -21,11 +22,13 @@ import simplejson
 from singer_sdk import Target
 from singer_sdk.exceptions import ConfigValidationError, InvalidInputLine, SingerSDKError, StreamMapConfigError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
+from singer_sdk.mapper import RemoveRecordTransform
 from singer_sdk.plugin_base import JSONSchemaValidator
 from singer_sdk.singerlib.exceptions import SingerError
 
 from target_tiktok_audiences import __version__, config_errors, state
 from target_tiktok_audiences.batch import Batch
+from target_tiktok_audiences.columns import map_problem
 from target_tiktok_audiences.config_schema import SCHEMA
 from target_tiktok_audiences.lines import records_of
 from target_tiktok_audiences.membership import Problem, describe
@@ -33,7 +36,7 @@ from target_tiktok_audiences.reader import MessageReader
 from target_tiktok_audiences.run import Run, RunFailed
 from target_tiktok_audiences.settings import Settings
 from target_tiktok_audiences.signals import signals
-from target_tiktok_audiences.sinks import CREDENTIAL_CHECK_STREAM, StreamSink
+from target_tiktok_audiences.sinks import CREDENTIAL_CHECK_STREAM, DELETED_AT, StreamMismatch, StreamSink
 from target_tiktok_audiences.text import hush, is_plain, keep_to_one_line, one_line
 from target_tiktok_audiences.tiktok import TikTok, TikTokError
 
@@ -85,8 +88,12 @@ class TargetTikTokAudiences(Target):
 
     def get_sink_class(self, stream_name: str) -> type[Sink]:
         """Give the one kind of sink, with what it needs of this run."""
+        maps = [m for maps in self.mapper.stream_maps.values() for m in maps if m.stream_alias == stream_name]
+        dropped = bool(maps) and all(isinstance(m, RemoveRecordTransform) for m in maps)
         bookmark = partial(self._bookmark, stream_name)
-        return partial(StreamSink, run=self.run, reader=self.message_reader, bookmark=bookmark)  # type: ignore[return-value]
+        return partial(  # type: ignore[return-value]
+            StreamSink, run=self.run, reader=self.message_reader, bookmark=bookmark, dropped=dropped
+        )
 
     def _bookmark(self, stream_name: str) -> dict[str, Any]:
         """Give what the tap's STATE last said of a stream, also of one that a stream map has renamed."""
@@ -214,6 +221,7 @@ class TargetTikTokAudiences(Target):
 
         It also lists the key where a stream map does not fit that; a key whose name may be data is not repeated.
         """
+        tells_deletions = DELETED_AT in (message_dict["schema"].get("properties") or ())
         try:
             super()._process_schema_message(message_dict)
         except StreamMapConfigError:
@@ -226,6 +234,24 @@ class TargetTikTokAudiences(Target):
         for replaced in self._sinks_to_clear:
             replaced.clean_up()
         self._sinks_to_clear.clear()
+        self._check_maps(message_dict["stream"], tells_deletions=tells_deletions)
+
+    def _check_maps(self, stream: str, *, tells_deletions: bool) -> None:
+        """Stop before any record where a stream map would let people stay who were deleted."""
+        primary, *others = self.mapper.stream_maps[stream]
+        filtered = set()
+        for name, definition in (self.config.get("stream_maps") or {}).items():
+            if isinstance(definition, dict) and definition.get("__filter__"):
+                source = definition.get("__source__")
+                if fnmatch(stream, source or name):
+                    filtered.add(name if source else primary.stream_alias)
+        for stream_map in (primary, *others):
+            alias = stream_map.stream_alias
+            kept = tells_deletions <= (DELETED_AT in stream_map.transformed_schema["properties"])
+            for feed in self.run.settings.feeds_of(alias):
+                problem = map_problem(feed, alias, filtered=alias in filtered, keeps_deletions=kept)
+                if problem:
+                    raise StreamMismatch(problem)
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         """Read our own entry on its way past; the SDK keeps nothing for a target."""
@@ -317,7 +343,8 @@ def _last_words(error: BaseException) -> str:
     if any(frame.filename.endswith(("mapper.py", "simpleeval.py")) for frame in frames):
         return (
             f"A stream map, or flattening, cannot be applied ({type(error).__name__}). Check `stream_maps`: does it fit"
-            " every record?"
+            " every record? That of a deleted row may hold only the key: `_.get('email')` is null where there is no"
+            " `email`."
         )
     where = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-5:])
     return f"A fault of the target ended the run; please report this line: {type(error).__name__} at {where}"

@@ -504,6 +504,9 @@ def test_a_stream_stays_bound(changes: dict[str, Any], word: str | None) -> None
         check_binding([rebuilt], wanted, {wanted.field})
 
 
+LOG = {"last_replication_method": "LOG_BASED", "lsn": 23155632, "version": 1795375277508}
+
+
 @pytest.mark.parametrize(
     ("method", "bookmark", "known", "raises"),
     [
@@ -511,7 +514,14 @@ def test_a_stream_stays_bound(changes: dict[str, Any], word: str | None) -> None
         ("overwrite", {"lsn": 0}, True, True),
         ("overwrite", {"xmin": "5"}, True, True),
         ("overwrite", {"last_pk_fetched": {"id": 1}}, True, True),
+        ("overwrite", {"log_file": "log.000001", "log_pos": 4}, True, True),
+        ("overwrite", {"gtid": "0-1-5"}, True, True),
         ("overwrite", {"replication_key_value": None, "version": 1}, True, False),
+        # A tap-postgres of singer-io's family before its first whole table, in the midst of it, and after it.
+        ("upsert", LOG, False, False),
+        ("overwrite", LOG, True, False),
+        ("upsert", {**LOG, "xmin": 745}, False, True),
+        ("upsert", {**LOG, "xmin": None}, False, True),
         ("upsert", {"replication_key_value": 5}, False, True),
         ("upsert", {"replication_key_value": 5}, True, False),
         ("upsert", {}, False, False),

@@ -120,6 +120,61 @@ def test_stream_maps_come_first(target: Target, tiktok: Client) -> None:
     assert held(tiktok) == {"renamed": digests(1, 1000)}
 
 
+def test_a_stream_that_a_map_drops_asks_for_nothing(target: Target, tiktok: Client) -> None:
+    orders = [schema("orders", total={"type": "number"}), record(1, "orders", total=5), *people(1, 9, "old")]
+    messages = [*stream_of(1, 1000), schema("old"), *orders]
+    outcome = target.run(messages, stream_maps={"orders": None, "old": None}, load_method="overwrite")
+    assert outcome.exit_code == 0, outcome.log
+    assert held(tiktok) == {STREAM: digests(1, 1000)}
+
+
+DELETED = {"type": ["string", "null"]}
+
+
+@pytest.mark.parametrize(
+    ("maps", "told"),
+    [
+        ({STREAM: {"__filter__": "id < 5000"}}, "`email: _.get('email') if ... else None`"),
+        ({"cust*": {"__filter__": "id < 5000"}}, "`__filter__`"),
+        ({"part": {"__source__": STREAM, "__filter__": "id < 5000"}}, "Stream part has a `__filter__`"),
+        ({STREAM: {"id": "id", "email": "email", "__else__": None}}, "drops `_sdc_deleted_at`"),
+        ({STREAM: {"_sdc_deleted_at": None}}, "Keep it: `_sdc_deleted_at: _.get('_sdc_deleted_at')`."),
+    ],
+)
+def test_a_stream_map_that_would_hide_deletions_is_refused(
+    maps: dict[str, Any], told: str, target: Target, tiktok: Client
+) -> None:
+    keyed = schema(email=DELETED, _sdc_deleted_at=DELETED)
+    outcome = target.run([keyed, *people(1, 1100)], stream_maps=maps, load_method="upsert")
+    assert outcome.exit_code == 1
+    assert told in outcome.last_line
+    assert held(tiktok) == {}
+
+
+def test_deletions_come_through_stream_maps(target: Target, tiktok: Client) -> None:
+    keyed = schema(contact=DELETED, consent={"type": "boolean"}, _sdc_deleted_at=DELETED)
+    maps = {
+        STREAM: {"email": "_.get('contact') if _.get('consent') else None", "contact": None},
+        "hashed": {
+            "__source__": STREAM,
+            "__else__": None,
+            "id": "id",
+            "email": "sha256(_.get('contact').lower()) if _.get('contact') else None",
+            "_sdc_deleted_at": "_.get('_sdc_deleted_at')",
+        },
+    }
+    feeds = [{"stream": STREAM}, {"stream": "hashed", "apply_hashing": False}]
+    target.config |= {"stream_maps": maps, "audiences": feeds, "load_method": "upsert"}
+    first = target.run([keyed, *(record(n, contact=email(n), consent=n <= 1100) for n in range(1, 1201))])
+    assert first.exit_code == 0, first.log
+    assert held(tiktok) == {STREAM: digests(1, 1100), "hashed": digests(1, 1200)}
+    tiktok.advance(48)
+    gone = [record(n, _sdc_deleted_at="2026-01-01T00:00:00Z") for n in range(1, 11)]  # as a log tells it: the key alone
+    second = target.run([keyed, *gone, *(record(n, contact=email(n), consent=False) for n in range(11, 21))])
+    assert second.exit_code == 0, second.log
+    assert held(tiktok) == {STREAM: digests(21, 1100), "hashed": digests(11, 1200)}
+
+
 def test_files_are_sorted_lower_case_lines_without_a_header_and_as_large_as_asked(
     target: Target, tiktok: Client
 ) -> None:

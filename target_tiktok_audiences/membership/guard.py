@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.membership.staging import Binding
 
 NO_LIMIT = 100
-GOES_ON = ("replication_key_value", "lsn", "xmin", "last_pk_fetched")
+GOES_ON = ("replication_key_value", "lsn", "xmin", "last_pk_fetched", "log_file", "gtid")
 """What a bookmark holds while a tap sends only a part of its table."""
 _OVERRIDE = (
     "If that is right, run once with `max_removal_percent: 100` (TARGET_TIKTOK_AUDIENCES_MAX_REMOVAL_PERCENT=100"
@@ -108,7 +108,7 @@ def check_bookmark(stream: str, load_method: str, bookmark: Mapping[str, object]
 
     `bookmark` is what STATE said of the stream before its first record, `known` the streams that the ledger knows.
     """
-    mark = next((name for name in GOES_ON if bookmark.get(name) is not None), None)
+    mark = None if _begins(bookmark) else next((name for name in GOES_ON if bookmark.get(name) is not None), None)
     if mark and load_method == "overwrite":
         raise TableIncomplete(
             f"Stream {stream} goes on from a bookmark ({mark}), and `load_method: overwrite` needs the whole table. Use"
@@ -119,3 +119,11 @@ def check_bookmark(stream: str, load_method: str, bookmark: Mapping[str, object]
             f"Stream {stream} goes on from a bookmark ({mark}), and the ledger has nothing of it: whom it removes"
             " cannot be known. Run once with `--full-refresh`. Keep `ledger_path` between runs."
         )
+
+
+def _begins(bookmark: Mapping[str, object]) -> bool:
+    """Tell whether a tap-postgres of singer-io's family is about to read a whole table, to follow its log afterwards.
+
+    It notes where the log stands before that, and `xmin` after the first row, which stays as null.
+    """
+    return bookmark.get("last_replication_method") == "LOG_BASED" and "version" in bookmark and "xmin" not in bookmark
