@@ -30,13 +30,13 @@ from target_tiktok_audiences import __version__, config_errors, state
 from target_tiktok_audiences.batch import Batch
 from target_tiktok_audiences.columns import map_problem
 from target_tiktok_audiences.config_schema import SCHEMA
-from target_tiktok_audiences.lines import records_of
+from target_tiktok_audiences.lines import DELETED_AT, records_of
 from target_tiktok_audiences.membership import Problem, describe
 from target_tiktok_audiences.reader import MessageReader
 from target_tiktok_audiences.run import Run, RunFailed
 from target_tiktok_audiences.settings import Settings
 from target_tiktok_audiences.signals import signals
-from target_tiktok_audiences.sinks import CREDENTIAL_CHECK_STREAM, DELETED_AT, StreamMismatch, StreamSink
+from target_tiktok_audiences.sinks import CREDENTIAL_CHECK_STREAM, StreamMismatch, StreamSink
 from target_tiktok_audiences.text import hush, is_plain, keep_to_one_line, one_line
 from target_tiktok_audiences.tiktok import TikTok, TikTokError
 
