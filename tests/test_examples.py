@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from customers import Customer, customers, email_digests, phone_digests
+from emulator_client import ADVERTISER, TOKEN
 from playground import TARGET, Project, emulator, place, postgres
 from singer import record, schema, state
 
@@ -71,6 +72,10 @@ def test_who_leaves_the_file_leaves_the_audience(folder: Path) -> None:
             assert "5550" not in done.stdout + done.stderr
             return done.returncode, done.stderr
 
+        rehearsal = ("--environment=prod", "run", "--full-refresh", "tap-spreadsheets", TARGET)
+        done = project.meltano(*rehearsal, access_token=TOKEN, advertiser_id=ADVERTISER, dry_run="true")
+        assert done.returncode == 0, done.stderr
+        assert tiktok.audiences() == []
         exit_code, log = run("--full-refresh")
         assert exit_code == 0, log
         (audience,) = tiktok.audiences()
@@ -95,7 +100,7 @@ def test_who_leaves_the_file_leaves_the_audience(folder: Path) -> None:
         assert tiktok.members(audience["audience_id"]) == after
 
 
-def test_one_table_fills_audiences_of_three_advertisers(folder: Path, database: Database) -> None:
+def test_one_table_fills_three_advertisers(folder: Path, database: Database) -> None:
     ours = {"7000000000000000001": "Customers", "7000000000000000002": "Customers"}
     german = {"7000000000000000003": "Customers in Germany"}
     rows = list(customers(range(1, 3001), NOW, NOW))
@@ -106,6 +111,9 @@ def test_one_table_fills_audiences_of_three_advertisers(folder: Path, database: 
             assert {each["advertiser_id"]: each["name"] for each in tiktok.audiences()} == ours | german
             return {each["advertiser_id"]: tiktok.members(each["audience_id"]) for each in tiktok.audiences()}
 
+        listed = project.meltano("invoke", f"{TARGET}:advertisers", "--json")
+        assert listed.returncode == 0, listed.stderr
+        assert [row["granted"] for row in json.loads(listed.stdout)["advertisers"]] == [True] * 3, listed.stderr
         done = project.meltano("run", "tap-postgres", TARGET)
         assert done.returncode == 0, done.stderr
         everybody = dict.fromkeys(ours, email_digests(rows))

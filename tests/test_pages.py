@@ -57,6 +57,12 @@ PLAYED = {
         "audiences emulator\n",
     ): "test_emulator_server.py::test_the_command_says_where_it_listens",
     ("docs/reference/emulator.md", "test_my_pipeline"): "test_emulator_docs.py::test_the_example_in_python",
+    ("examples/csv-to-phone/README.md", ""): "test_examples.py::test_who_leaves_the_file_leaves_the_audience",
+    (
+        "examples/several-advertisers/README.md",
+        "",
+    ): "test_examples.py::test_one_table_fills_three_advertisers",
+    ("examples/warehouse/README.md", ""): "test_examples.py::test_what_warehouses_send_fills_the_audiences",
     ("examples/postgres-to-tiktok/README.md", "meltano --"): "test_end_to_end.py::test_a_full_refresh_creates_nothing",
     ("examples/postgres-to-tiktok/README.md", "_HOST="): "test_end_to_end.py::test_every_row_arrives_and_a_second_run",
     ("examples/postgres-to-tiktok/README.md", "--port"): "test_emulator_server.py::test_the_command_says_where_it",

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _VARIABLES = "TARGET_TIKTOK_AUDIENCES_"
 PROGRAM = f"{TargetTikTokAudiences.name}/{__version__}"
+_OF_RECORDS = {"stream_maps", "stream_map_config", "faker_config"}
+"""Settings that no command reads, and that Meltano 4.4 writes into the environment in a form of its own."""
 _PATIENCE_S = 5.0
 """For all pauses before a call is made again, where a command only looks, and somebody waits."""
 
@@ -89,7 +91,8 @@ def _read(
     errors = []
     if found.parse_env:
         errors = config_errors.unreadable_variables(os.environ, _VARIABLES, schema)
-        config |= {} if errors else TargetTikTokAudiences._env_var_config  # noqa: SLF001
+        given = {} if errors else TargetTikTokAudiences._env_var_config  # noqa: SLF001
+        config |= {name: value for name, value in given.items() if name not in _OF_RECORDS}
     if not errors:
         errors = config_errors.schema_errors(JSONSchemaValidator(schema), config)
         errors += missing(config) if errors else []  # else what is made of it tells
