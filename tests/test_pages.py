@@ -66,6 +66,7 @@ PLAYED = {
     ("examples/postgres-to-tiktok/README.md", "meltano --"): "test_end_to_end.py::test_a_full_refresh_creates_nothing",
     ("examples/postgres-to-tiktok/README.md", "_HOST="): "test_end_to_end.py::test_every_row_arrives_and_a_second_run",
     ("examples/postgres-to-tiktok/README.md", "--port"): "test_emulator_server.py::test_the_command_says_where_it",
+    ("docs/reference/taps.md", "select pg_create"): "test_taps.py::test_a_tap_of_postgresql",
     ("examples/spark/README.md", "spark-submit"): "test_spark.py::test_spark_makes_the_digests_that_records_make",
 }
 """Blocks that are tested elsewhere: the page and words of the block, and the test. All others are tested here."""
@@ -98,8 +99,9 @@ TYPED = [
 
 
 def test_every_block_is_tested_and_every_test_is_there() -> None:
-    assert {block.language for block in ALL} <= {"sh", "console", "python", "yaml", "json", "jsonl", ""}
+    assert {block.language for block in ALL} <= {"sh", "console", "python", "yaml", "json", "jsonl", "sql", ""}
     for block in ALL:
+        assert block.language != "sql" or not is_ours(block), block
         assert block.language or not (is_ours(block) and COMMAND.search(block.text)), block
     for page in PAGES:
         assert not re.findall(rf"^ +{COMMAND.pattern}", prose(page), re.MULTILINE), f"{page}: fence it, as sh"
@@ -170,6 +172,9 @@ def loaders(project: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def check_yaml(text: str) -> None:
     shown = yaml.safe_load(text)
+    if isinstance(shown, list) or shown.keys() == {"metadata"}:
+        taps = shown if isinstance(shown, list) else [{"name": "tap-something", **shown}]
+        shown = {"plugins": {"extractors": taps}}
     if shown.keys() <= MELTANO:
         (path,) = (ROOT / ".venv-meltano").glob("lib/python*/site-packages/meltano/schemas/meltano.schema.json")
         for plugin in loaders(shown):
