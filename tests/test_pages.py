@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 PLAYED = {
     ("README.md", "scripts/demo"): "test_demo.py::test_every_act_comes_true",
     ("README.md", "meltano add"): "test_meltano.py::test_the_readmes_commands_are_those_of_the_page",
+    ("README.md", "scripts/test"): "test_workflows.py::test_the_readmes_tests_are_part_of_what_must_hold",
     ("README.md", "pip install"): "test_packaging.py::test_it_fills_an_audience_without_extras",
     ("README.md", "connect --config"): "test_connect.py::test_a_meltano_project_keeps_it",
     ("docs/how-to/connect.md", "connect --config"): "test_connect.py::test_the_whole_way",
