@@ -305,8 +305,8 @@ def test_a_path_that_leads_nowhere_is_told_at_the_start(
     outcome = target.run(stream_of(1, 1000), **{setting: str(target.folder / path)})
     assert (outcome.exit_code, outcome.state, tiktok.requests()) == (1, None, [])
     assert words in outcome.last_line
-    named = path.partition("/")[0] if setting == "ledger_path" else path
-    assert f"{target.folder / named}." in outcome.last_line
+    named = f"{target.folder / 'file'}" if setting == "ledger_path" else f"{target.folder / path}."
+    assert named in outcome.last_line
     assert "Correct the path, and run again." in outcome.last_line
     assert "completed processing" not in outcome.log, "told before anything is read"
     if setting != "report_path":
