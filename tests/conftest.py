@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import tempfile
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
@@ -96,7 +97,7 @@ class Target:
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Keep a test from the settings, the signals and the temporary files of others."""
+    """Keep a test from the settings, the signals and the temporary files of others, and from other machines."""
     for name in [name for name in os.environ if name.startswith("TARGET_TIKTOK_AUDIENCES_")]:
         monkeypatch.delenv(name)
     temporary = tmp_path / "temporary"
@@ -104,7 +105,17 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     handlers = {number: signal.getsignal(number) for number in (*STOPPING, signal.SIGALRM)}
     umask = os.umask(0o022)
+    look_up, strangers = socket.getaddrinfo, []
+
+    def look_up_here(host: str, *arguments: Any, **named: Any) -> Any:
+        if host not in {"127.0.0.1", "localhost", "::1", None} and not host.endswith(".invalid"):
+            strangers.append(host)
+            raise socket.gaierror(socket.EAI_NONAME, "tests ask nobody else")
+        return look_up(host, *arguments, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_here)
     yield
+    assert strangers == [], "tests ask nobody but this machine"
     os.umask(umask)
     for number, handler in handlers.items():
         signal.signal(number, handler)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 ADVERTISER = "7000000000000000001"
 OTHER_ADVERTISER = "7000000000000000002"
 TOKEN = "emulator-token"
+NOWHERE = "http://127.0.0.1:9/open_api/v1.3"
+"""For runs that never get as far as TikTok; nobody listens there."""
 
 
 def digests(count: int, start: int = 0) -> list[str]:

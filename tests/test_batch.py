@@ -606,6 +606,7 @@ PEAK = """
 import io, pathlib, sys
 from target_tiktok_audiences.target import TargetTikTokAudiences
 settings = {"access_token": "x", "advertiser_id": "7", "contract": "EMAIL_SHA256", "ledger_path": ":memory:"}
+settings["api_url"] = "http://127.0.0.1:9/open_api/v1.3"  # nobody listens there
 with TargetTikTokAudiences(config=settings) as target:
     target.process_lines(io.BytesIO(sys.argv[1].encode()))
     (part,) = target.run._parts.values()

@@ -9,7 +9,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from emulator_client import ADVERTISER, TOKEN
+from emulator_client import ADVERTISER, NOWHERE, TOKEN
 from singer import email, record, schema, state
 from test_fuzz import _in_memory, cases, log, no_ledgers
 
@@ -43,6 +43,7 @@ def outcome(config: dict[str, Any], data: io.BytesIO, folder: Path) -> dict[str,
     rejects = folder / "rejects.jsonl"
     settings = {
         "access_token": TOKEN,
+        "api_url": NOWHERE,
         "advertiser_id": ADVERTISER,
         "contract": "EMAIL_SHA256",
         "rejects_path": str(rejects),

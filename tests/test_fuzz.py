@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import MARKER
-from emulator_client import ADVERTISER, TOKEN, emulated
+from emulator_client import ADVERTISER, NOWHERE, TOKEN, emulated
 from mutations import CORPORA, PHONE, ROW_KEY, TEXT, Corpus, mutate
 from singer import email, schema
 from singer_sdk.plugin_base import _ConfigInput
@@ -203,7 +203,8 @@ def test_read(block: int, log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> 
 
 def read_one(corpus: Corpus, data: bytes, log: io.StringIO) -> list[str]:
     """Play one case; give what became of it."""
-    config = {"access_token": TOKEN, "advertiser_id": ADVERTISER, "contract": corpus.contract, **corpus.config}
+    account = {"access_token": TOKEN, "advertiser_id": ADVERTISER, "api_url": NOWHERE}
+    config = {**account, "contract": corpus.contract, **corpus.config}
     given, told, ended = Given(data), "", "read"
     with TargetTikTokAudiences(config={**config, "ledger_path": "unused", "dry_run": True}) as target:
         try:
