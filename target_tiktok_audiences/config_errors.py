@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
@@ -118,6 +119,16 @@ def path_errors(config: Mapping[str, Any]) -> Iterator[str]:
             known = False
         if not known:
             yield f"`{setting}` is no path, or in the home folder of somebody unknown"
+    place = config.get("ledger_path") or ""
+    scheme, is_url, rest = place.partition("://")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)", place):
+        yield "`ledger_path` begins as a URL does, and lacks a slash: `s3://bucket/folder` has two"
+    elif is_url and not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
+        yield "`ledger_path` is no URL of one protocol, such as `s3://bucket/folder`"
+    elif is_url and scheme.lower() == "file" and not rest.startswith(("/", "localhost/")):
+        yield "`ledger_path` names another machine after `file://`; write `file:///folder`"
+    elif is_url and re.search(r"[\[\]\s]|/.*@|^[^/@]*[?#][^/]*@", rest):
+        yield "`ledger_path` holds a character where no URL has it; in a password write it as %XX"
 
 
 def token_errors(token: str, setting: str = "access_token") -> Iterator[str]:

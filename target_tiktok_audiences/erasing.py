@@ -198,7 +198,9 @@ def _take_out(opened: OpenLedger, line: ErasedFrom, erasure: Erasure, around: Su
     line.outcome = _outcome(report, known=line.audience_id is not None)
     # Of a deleted audience nothing is owed: a stream that still fills it makes it anew. Or there was nothing to do.
     settled = {"audience_deleted": False, "gone": owed, "not_a_member": owed}
-    card.owed = settled.get(line.outcome, card.owed)
+    if card.owed != (owed_now := settled.get(line.outcome, card.owed)):
+        card.owed = owed_now
+        opened.save()
     line.message = " ".join(filter(None, [opened.warning, report.message, report.warning]))
     line.request_ids, line.at = report.request_ids, around.tiktok.now.isoformat(timespec="seconds")
 
@@ -225,7 +227,7 @@ def receipt(
             "identifiers": erasure.identifiers,
             "contracts": sorted(contracts),
             "dry_run": erasure.dry_run,
-            "complete": not any(line.outcome in OPEN for line in lines),
+            "complete": not any(line.outcome in OPEN | {"waits"} for line in lines),
         },
         "audiences": [{**vars(line), "meaning": MEANINGS[line.outcome]} for line in lines],
         "still_to_do": list(_still_to_do(lines)),

@@ -95,6 +95,11 @@ def prove(audience: AudienceRun, *, lasts: bool) -> None:
     if remembered is None or remembered.ledger is None:
         return
     audience.durable = lasts and facts.ledger_id == remembered.ledger and facts.commit >= remembered.commit
+    if lasts and not audience.durable:
+        audience.report.warn(
+            "Its ledger is gone: STATE knows another one, or a later state of it, than `ledger_path` has. Is that the"
+            " place of the last run? What only the ledger knew is lost."
+        )
     if not audience.durable and facts.commit:
         audience.opened.begin_anew()
 

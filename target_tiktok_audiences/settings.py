@@ -174,8 +174,9 @@ def ledger_place(value: str | None) -> Path | str | None:
     if value == IN_MEMORY:
         return None
     if value and "://" in value:
-        url = urlsplit(value)
-        return Path(url2pathname(url.path)) if url.scheme == "file" else value
+        scheme, _, rest = value.partition("://")
+        path = url2pathname(urlsplit(value).path)
+        return Path(path) if scheme.lower() == "file" else f"{scheme.lower()}://{rest}"
     if value:
         return Path(value).expanduser()
     project = os.environ.get("MELTANO_PROJECT_ROOT")

@@ -91,7 +91,10 @@ class StreamSink(RecordSink):
             else:
                 self._skip_or_fail(problem, feed)
         if not feeds:
-            self._skip_or_fail(f"Stream {self.stream_name} is named by no entry of `audiences`.", None)
+            self._skip_or_fail(
+                f"Stream {self.stream_name} is named by no entry of `audiences`: add one, or correct its `stream`.",
+                None,
+            )
         if not any(self.config.get(setting) for setting in TRANSFORMING):
             self._reader.express.open(self.stream_name, self.columns, self.take)
 

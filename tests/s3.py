@@ -30,6 +30,7 @@ class S3:
     conditional: bool
     variables: dict[str, str] = field(default_factory=dict)
     """The environment that its clients need."""
+    refuses_conditions: bool = False
     before: list[Callable[[str, str], None]] = field(default_factory=list)
 
     @property
@@ -61,6 +62,9 @@ def serve_s3(monkeypatch: pytest.MonkeyPatch, *, conditional: bool = True) -> It
     def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         if not s3.conditional:
             environ.pop("HTTP_IF_NONE_MATCH", None)
+        if s3.refuses_conditions and "HTTP_IF_NONE_MATCH" in environ:
+            start("501 Not Implemented", [("Content-Type", "application/xml")])
+            return [b"<Error><Code>NotImplemented</Code><Message>no conditions</Message></Error>"]
         try:
             for each in s3.before:
                 each(environ["REQUEST_METHOD"], environ["PATH_INFO"])

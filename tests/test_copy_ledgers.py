@@ -73,6 +73,15 @@ def test_no_ledger_is_overwritten(target: Target) -> None:
     assert f'A ledger of audience "customers" is in {place} already' in again.output
 
 
+@pytest.mark.parametrize(
+    ("place", "told"), [("s3:/bucket/x", "lacks a slash"), ("", "empty"), (":memory:", "forgotten")]
+)
+def test_a_place_that_keeps_nothing_is_told(target: Target, place: str, told: str) -> None:
+    target.run(stream_of(1, 1200))
+    done = command(target, copy_ledgers, "--to", place)
+    assert (done.exit_code, told in done.output) == (1, True), done.output
+
+
 def test_nothing_to_copy_is_told(target: Target) -> None:
     done = command(target, copy_ledgers, "--to", str(target.folder / "there"))
     assert done.exit_code == 1

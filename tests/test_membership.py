@@ -615,3 +615,20 @@ def test_a_dry_run_touches_no_ledger(tmp_path: Path) -> None:
     opened.close()
     temporary.close()
     assert {path: path.read_bytes() for path in (tmp_path / "ledgers").iterdir()} == before
+
+
+def test_a_new_audience_does_not_get_the_ledger_of_one_that_had_its_name(tmp_path: Path) -> None:
+    ledgers = LedgerFolder(tmp_path / "ledgers", tmp_path)
+    foo = Card("host", "7", "EMAIL_SHA256", "foo")
+    with closing(ledgers.open(foo)) as opened:
+        opened.ledger.belongs_to("1", "created")
+        opened.found("1")
+        first = opened.ledger.facts.ledger_id
+    with closing(ledgers.open(msgspec.structs.replace(foo, name="bar", audience_id="1", pinned=True))) as opened:
+        assert opened.ledger.facts.ledger_id == first, "it was renamed"
+    for _ in range(2):
+        with closing(ledgers.open(msgspec.structs.replace(foo))) as opened:
+            assert opened.ledger.facts.ledger_id != first
+            assert opened.ledger.facts.audience_id is None
+            opened.owe(("others",))
+    assert len(ledgers.cards()) == 2

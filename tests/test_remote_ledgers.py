@@ -346,7 +346,7 @@ def test_the_way_to_the_store_is_told_without_credentials(target: Target, monkey
     monkeypatch.setitem(sys.modules, "gcsfs", None)  # as if it were not installed
     for place, told in (
         ("s3://nobody-has-it/tiktok", "there is no such bucket"),
-        ("gs://ledgers/tiktok", "extra `gcs`"),
+        ("gs://ledgers/tiktok", "Put `[gcs]` behind"),
         ("nothing://user:marker.password@host/x", "nothing://host/x"),
     ):
         run = target.run(stream_of(1, 1200), ledger_path=place)
@@ -397,3 +397,59 @@ def test_an_empty_version_is_told(s3: S3) -> None:
     s3.write("card.json.00000001", b"")
     with pytest.raises(StoreFailed, match=r"card\.json\.00000001 in s3://ledgers/tiktok is empty"):
         Store(s3.place).newest("card.json")
+
+
+def test_a_store_that_refuses_conditions_goes_by_claims(s3: S3) -> None:
+    s3.refuses_conditions = True
+    assert Store(s3.place).append("card.json", 1, b"one")
+    assert not Store(s3.place).append("card.json", 1, b"another")
+    assert s3.names() == ["card.json.00000001"]
+
+
+def test_a_version_that_was_written_though_it_failed_is_free_at_the_end(target: Target, s3: S3) -> None:
+    """The store takes the reservation, and fails at the next request: nothing was sent, so nobody has to wait."""
+    assert target.run(stream_of(1, 1200)).exit_code == 0
+    target.tiktok.advance(49)
+    reserved: list[str] = []
+
+    def fail_once(method: str, path: str) -> None:
+        if method == "PUT" and ".json." in path:
+            reserved.append(path)
+        elif reserved and method == "GET" and path == "/ledgers" and len(reserved) == 1:
+            reserved.append("failed")
+            raise ConnectionError
+
+    s3.before.append(fail_once)
+    run = target.run(stream_of(1201, 1210))
+    assert run.exit_code == 1
+    s3.before.clear()
+    again = target.run(stream_of(1201, 1210))
+    assert again.exit_code == 0, again.log
+    target.tiktok.advance(49)
+    assert members(target.tiktok) == digests(1, 1210)
+
+
+def test_of_an_audience_that_an_erasure_deleted_nothing_is_owed(target: Target, tmp_path: Path) -> None:
+    target.run(stream_of(1, 1000))
+    target.tiktok.advance(49)
+    told = command(target, tmp_path, erase_command, "-", "--json", "--delete-audience-if-needed", given=email(1))
+    assert json.loads(told)["audiences"][0]["outcome"] == "audience_deleted"
+    run = target.run(stream_of(3001, 4200, "others"))
+    assert run.exit_code == 0, run.log
+    assert [each["name"] for each in target.tiktok.control("audiences").json()] == ["others"]
+
+
+def test_one_card_that_cannot_be_read_stops_nobody_else(target: Target, s3: S3) -> None:
+    s3.write("7000000000000000002-other-0123456789ab.json.00000001", b"{}")
+    assert target.run(stream_of(1, 1200)).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["simplecache::ftp://user:marker.word@host/x", "ftp://user:marker/word@host/x", "sftp://user:marker#word@host/x"],
+)
+def test_a_url_that_may_show_a_password_is_refused_unseen(target: Target, place: str) -> None:
+    run = target.run(stream_of(1, 1200), ledger_path=place)
+    assert run.exit_code == 1
+    assert "`ledger_path`" in run.last_line
+    assert not any(word in run.log + json.dumps(run.report) for word in ("marker.word", "marker/word", "marker#word"))

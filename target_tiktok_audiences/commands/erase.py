@@ -14,7 +14,7 @@ import click
 from target_tiktok_audiences.commands.answers import clear_errors, fail, json_option, print_json, print_table
 from target_tiktok_audiences.commands.configuration import PROGRAM, config_option, tiktok_of
 from target_tiktok_audiences.commands.identifier import CONTRACT, identifier_argument
-from target_tiktok_audiences.erasing import Erasure, contracts_of, digests_of, erase, receipt
+from target_tiktok_audiences.erasing import OPEN, Erasure, contracts_of, digests_of, erase, receipt
 from target_tiktok_audiences.membership import LedgerFolder, PrivateFolder, write_whole
 from target_tiktok_audiences.tiktok.retry import RUN_PATIENCE_S
 from target_tiktok_audiences.words import counted
@@ -79,7 +79,7 @@ def erase_command(  # noqa: PLR0913 - one for each option
             _print(answer)
         if file:
             write_whole(file, (json.dumps(answer, indent=2, ensure_ascii=False) + "\n").encode())
-    sys.exit(0 if answer["erasure"]["complete"] else 1)
+    sys.exit(1 if any(line["outcome"] in OPEN for line in answer["audiences"]) else 0)
 
 
 def _erase(

@@ -32,6 +32,8 @@ def forget(stream: str, audience: str | None, settings: Settings, *, force: bool
     Whom no other stream has brought leaves with the next run. No more than `max_removal_percent` may leave, unless
     forced.
     """
+    if settings.dry_run:
+        fail("`dry_run` is set, and this would change something.")
     with clear_errors(), closing(PrivateFolder()) as folder:
         ledgers = LedgerFolder(settings.ledger_path, folder.path)
         known = [card for _, card in ledgers.cards() if _is_meant(card, stream, audience, settings)]

@@ -72,7 +72,8 @@ def history(audience: str | None, count: int, file: Path | None, settings: Setti
         ledgers = LedgerFolder(settings.ledger_path, folder.path, dry_run=True)
         found = list(read_histories(ledgers, settings.api_host, audience, folder.path))
         if not found:
-            fail(f"no ledger in {ledgers.name} is of {audience or 'any audience'}.")
+            known = f"no ledger of {audience}" if audience else "no ledger"
+            fail(f"there is {known} in {ledgers.name}. Is `ledger_path` that of the runs?")
         if file:
             from target_tiktok_audiences.history.page import write_page  # noqa: PLC0415 - it needs the extra
 

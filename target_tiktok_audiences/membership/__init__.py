@@ -4,7 +4,7 @@ from target_tiktok_audiences.membership.books import Books, BooksDoNotBalance, t
 from target_tiktok_audiences.membership.card import Card
 from target_tiktok_audiences.membership.database_errors import LedgerError, describe
 from target_tiktok_audiences.membership.delivered import Counts
-from target_tiktok_audiences.membership.folder import LedgerFolder
+from target_tiktok_audiences.membership.folder import LedgerFolder, LedgerThere
 from target_tiktok_audiences.membership.guard import check_binding, check_blast_radius, check_bookmark
 from target_tiktok_audiences.membership.ledger import Ledger, load_database
 from target_tiktok_audiences.membership.look import Look, look_at_ledgers, opened_copy, place_problem
@@ -40,6 +40,7 @@ __all__ = [
     "LedgerBusy",
     "LedgerError",
     "LedgerFolder",
+    "LedgerThere",
     "LedgerUnusable",
     "Limits",
     "Look",

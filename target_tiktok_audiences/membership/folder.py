@@ -5,6 +5,7 @@ Beside each ledger lies its card, a small JSON file. Of ledgers in a store this 
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from pathlib import Path
@@ -22,7 +23,12 @@ from target_tiktok_audiences.membership.remote import RemoteLedgers
 from target_tiktok_audiences.membership.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
+
+
+class LedgerThere(LedgerUnusable):
+    """A ledger that would be overwritten."""
 
 
 class LedgerFolder:
@@ -42,6 +48,8 @@ class LedgerFolder:
         self.erasures = Erasures(self._path, store, save=not dry_run)
         if self._path and not dry_run:
             _prepare(self._path)
+        if store and not dry_run:
+            store.check()  # now, and not when all has been read
 
     @property
     def lasts(self) -> bool:
@@ -98,15 +106,17 @@ class LedgerFolder:
     def take(self, opened: OpenLedger) -> None:
         """Take in a copy of another folder's ledger, which is closed by that; and who was erased.
 
-        Raises `LedgerUnusable` if there is one of its audience already.
+        Raises `LedgerThere` if there is one of its audience already.
         """
         card, database = opened.card, opened.closed()
         if self._path is None or database is None:
             raise LedgerUnusable(f"What {self.name} holds is forgotten at the end, so nothing was copied.")
-        if any(known.is_of(card) for _, known in self.cards()):
-            raise LedgerUnusable(f'A ledger of audience "{card.name}" is in {self.name} already; nothing was copied.')
+        cards = self.cards()
+        if any(known.is_of(card) for _, known in cards):
+            raise LedgerThere(f'A ledger of audience "{card.name}" is in {self.name} already, and stays as it is.')
         self.erasures.take_over(opened.erased, card.contract)
-        path = self._path / f"{card.stem}.json"
+        path = self._free_path(card, {taken for taken, _ in cards})
+        assert path  # noqa: S101 - it lasts
         if self._remote:
             self._remote.open(path).save(card, database)
         else:
@@ -114,8 +124,16 @@ class LedgerFolder:
             write_card(path, card)
 
     def _find(self, wanted: Card) -> tuple[Path | None, Card]:
-        new = self._path / f"{wanted.stem}.json" if self._path else None
-        return next(((path, card) for path, card in self.cards() if card.is_of(wanted)), (new, replace(wanted)))
+        cards = self.cards()
+        found = next(((path, card) for path, card in cards if card.is_of(wanted)), None)
+        return found or (self._free_path(wanted, {path for path, _ in cards}), replace(wanted))
+
+    def _free_path(self, card: Card, taken: Collection[Path]) -> Path | None:
+        """Give where a new ledger goes; an audience that had this name before keeps the file of that name."""
+        if self._path is None:
+            return None
+        stems = itertools.chain([card.stem], (f"{card.stem}-{number}" for number in itertools.count(2)))
+        return next(path for stem in stems if (path := self._path / f"{stem}.json") not in taken)
 
 
 def _prepare(folder: Path) -> None:

@@ -35,6 +35,10 @@ class StoreFailed(LedgerUnusable):
     """The store cannot be read or written; the text names neither credentials nor what is stored."""
 
 
+class VersionUnreadable(StoreFailed):
+    """The newest of a series is no version that this program knows; others are not to blame for it."""
+
+
 class Store:
     """The objects under one URL. Every method raises `StoreFailed`."""
 
@@ -67,13 +71,14 @@ class Store:
         except Exception as error:  # noqa: BLE001 - as above
             raise self._failed("listed", error) from None
 
-    def newest(self, series: str, names: Iterable[str] | None = None) -> tuple[int, bytes]:
+    def newest(self, series: str, number: int | None = None) -> tuple[int, bytes]:
         """Give the highest number of a series and what it holds; 0 and nothing if there is none.
 
-        `names` is what `names()` gave a moment ago, if it was asked.
+        `number` is the highest as of a moment ago, if that is known. Raises `VersionUnreadable`.
         """
+        unreadable = 0
         for _ in range(5):  # one that is superseded right now is removed, and the next one is there
-            number = max((number_of(name, series) for name in names or self.names()), default=0)
+            number = number or max((number_of(name, series) for name in self.names()), default=0)
             if not number:
                 return 0, b""
             name = _numbered(series, number)
@@ -81,9 +86,10 @@ class Store:
             if content:
                 self._seen[name] = content
                 return number, content
-            names = None
-        raise StoreFailed(
-            f"{_numbered(series, number)} in {self.name} is empty or cannot be found. If no run goes on now, remove it."
+            unreadable, number = number, None
+        raise VersionUnreadable(
+            f"{_numbered(series, unreadable)} in {self.name} is empty or cannot be found. If no run goes on now,"
+            " remove it."
         )
 
     def append(self, series: str, number: int, content: bytes) -> bool:
@@ -145,7 +151,10 @@ class Store:
         if self._protocol not in _CONDITIONAL:
             return False
         probe = f"probe-{uuid.uuid4().hex}"
-        self._write(probe, b"first")
+        try:
+            self._create(probe, b"first")  # some refuse the condition itself
+        except StoreFailed:
+            return False
         try:
             return not self._create(probe, b"second")
         finally:
@@ -170,7 +179,8 @@ class Store:
         try:
             time.sleep(SETTLE_S)
             names = self.names()
-            since = {name: self._modified(name) for name in {ours, *filter(claims.fullmatch, names)}}
+            laid = {name: self._modified(name) for name in {ours, *filter(claims.fullmatch, names)}}
+            since = {name: moment for name, moment in laid.items() if moment is not None}
             dead = {name for name in since if since[ours] - since[name] > CLAIM_LIVES} - {ours}
             first = min(since.keys() - dead, key=lambda name: (since[name], name))
             if first != ours or any(number_of(name, series) >= number for name in names):
@@ -184,6 +194,8 @@ class Store:
     def _modified(self, name: str) -> Any:
         try:
             return self._files.modified(self._at(name))
+        except FileNotFoundError:  # taken back
+            return None
         except Exception as error:  # noqa: BLE001 - as above
             raise self._failed("listed", error) from None
 
@@ -215,13 +227,26 @@ class Store:
 
     def _reason(self, error: Exception) -> str:
         if isinstance(error, ImportError) and self._protocol in _EXTRAS:
-            return f"their driver is not installed. Install the extra `{_EXTRAS[self._protocol]}`"
+            extra = f"[{_EXTRAS[self._protocol]}]"
+            return (
+                f"their driver is not installed. Put `{extra}` behind the target's name or address (in Meltano: of"
+                " `pip_url`, and then `meltano install`)"
+            )
         if isinstance(error, FileNotFoundError) or "NotFound" in type(error).__name__:
             return "there is no such bucket or folder. Make it, or correct `ledger_path`"
         if isinstance(error, PermissionError):
             return "access is denied. Let these credentials list, read, write and delete there"
         text = re.sub(r"(?<=://)[^/@\s]*@|\?\S*", "", next(iter(str(error).splitlines()), ""))[:200].rstrip(". ")
-        return f"{text or 'no answer'} ({type(error).__name__}). Put that right"
+        advice = "Put that right"
+        if "Credentials" in type(error).__name__:
+            advice = "Give them where the store's driver looks for them: variables, a profile, or the machine's role"
+        elif "Connect" in type(error).__name__:
+            advice = (
+                "Check the network, and the address of the store's service (`AWS_ENDPOINT_URL` for one that speaks S3)"
+            )
+        elif "Protocol not known" in text:
+            advice = "Correct `ledger_path`: `s3://`, `gs://` and `abfs://` are known"
+        return f"{text or 'no answer'} ({type(error).__name__}). {advice}"
 
 
 def shown(place: Path | str) -> str:

@@ -92,6 +92,9 @@ def _ledgers(facts: Facts) -> Finding:
             "Set a folder that lasts, so that people can leave and nothing is sent twice.",
         )
     if facts.ledger_error:
+        if "://" in facts.ledger_path:
+            seen, _, todo = facts.ledger_error.partition(". ")
+            return Finding("ledger_path", Outcome.FAILED, f"{seen}.", todo)
         todo = "Let this user write there, or set another `ledger_path`."
         return Finding("ledger_path", Outcome.FAILED, f"{facts.ledger_path}: {facts.ledger_error}.", todo)
     return Finding("ledger_path", Outcome.OK, f"{facts.ledger_path} can be written.")
