@@ -91,7 +91,6 @@ def during(owner: Any, name: str, work: Callable[[], object]) -> Iterator[None]:
         yield
 
 
-@BOTH
 def test_each_run_is_on_a_new_machine_and_nothing_is_forgotten(target: Target, s3: S3) -> None:
     run = target.run(stream_of(1, 1200), load_method="upsert")
     assert run.exit_code == 0, run.log
@@ -152,7 +151,6 @@ def test_of_two_machines_at_once_one_wins_and_nothing_is_lost(
     assert len(s3.names()) == 2
 
 
-@BOTH
 def test_two_machines_create_one_audience(target: Target, s3: S3, tmp_path: Path) -> None:
     theirs: list[Any] = []
 
@@ -230,7 +228,6 @@ def test_the_store_fails_before_the_call(target: Target, s3: S3) -> None:
     assert members(target.tiktok) == digests(1, 1210)
 
 
-@BOTH
 def test_the_store_fails_after_the_call(target: Target, s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     """TikTok has accepted it, and nobody can note that: it is sent once more."""
     first = target.run(stream_of(1, 1200))

@@ -1,4 +1,4 @@
-"""Random histories until the time is up: a minute, half an hour with TEST_LONG, or SOAK_SECONDS.
+"""Random histories until the time is up: half a minute, half an hour with TEST_LONG, or SOAK_SECONDS.
 
 Each run of this test draws a new seed, and prints it; SOAK_SEED plays the histories of another run again, all but the
 moments at which processes are killed.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "1800" if os.environ.get("TEST_LONG") else "60"))
+SECONDS = float(os.environ.get("SOAK_SECONDS", "1800" if os.environ.get("TEST_LONG") else "30"))
 SOAKED = tuple(Mood(mood.faults, mood.kills / 2, mood.paths, deaths=0.3, jumps=0.2) for mood in MOODS)
 NEVER = ("lost", "wrong", "duplicates")
 
