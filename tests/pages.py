@@ -198,6 +198,7 @@ def timeless(printed: str) -> str:
         r"\b20\d{12}[0-9A-F]{20}\b": "20261122163000CA67BC2BEB02491AA097",
         r"127\.0\.0\.1:\d+ answers\. *": "127.0.0.1:8765 answers.",
         r"clock is \d+ s (ahead of|behind)": "clock is 0 s behind",
+        r"wait, for \d+ s\b": "wait, for 0 s",
     }
     for pattern, usual in times.items():
         printed = re.sub(pattern, usual, printed)

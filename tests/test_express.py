@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["_in_memory", "log"]  # fixtures
 
 BLOCK = 500
-BLOCKS = range(200 if os.environ.get("TEST_LONG") else 6)
+BLOCKS = range(200 if os.environ.get("TEST_LONG") else 4)
 
 
 class Cut(io.BytesIO):

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 LONG = bool(os.environ.get("TEST_LONG"))
 ONE = os.environ.get("FUZZ_CASE")
 BLOCK_READ, BLOCK_RUN = 2500, 50
-READ = [int(ONE) // BLOCK_READ] if ONE else range(400 if LONG else 8)
-RUN = [int(ONE) // BLOCK_RUN] if ONE else range(100 if LONG else 6)
+READ = [int(ONE) // BLOCK_READ] if ONE else range(400 if LONG else 6)
+RUN = [int(ONE) // BLOCK_RUN] if ONE else range(100 if LONG else 4)
 WEIGHTS = [1 if "validate_records" in corpus.config else 3 for corpus in CORPORA.values()]  # validating is slow
 SECRETS = re.compile(re.escape(MARKER) + r"\d|" + re.escape(ROW_KEY) + r"\d|" + re.escape(PHONE[1:]) + r"\d")
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LONG = bool(os.environ.get("TEST_LONG"))
-SEEDS = range(100 if LONG else 3)
+SEEDS = range(100 if LONG else 2)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

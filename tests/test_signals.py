@@ -1,7 +1,7 @@
 """SIGTERM, SIGINT and SIGHUP at random moments of a run: it stops at once and cleanly, and the next one makes it good.
 
 The moments lie between the one from which the target watches for signals (before it Python starts, for about a second,
-and a signal just ends it) and the end of a run as long as the one before. With TEST_LONG there are five times as many.
+and a signal just ends it) and the end of a run as long as the one before. With TEST_LONG there are ten times as many.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 METHODS = ("append-only", "upsert", "overwrite")
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-SIGNALLED_RUNS = 1000 if os.environ.get("TEST_LONG") else 204
+SIGNALLED_RUNS = 1000 if os.environ.get("TEST_LONG") else 108
 IN_A_CHAIN = 4
 SEEDS = range(SIGNALLED_RUNS // IN_A_CHAIN // len(METHODS))
 AT_ONCE = 3
