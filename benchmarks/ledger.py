@@ -12,7 +12,7 @@ import resource
 import subprocess
 import sys
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -92,7 +92,7 @@ def _prepare(folder: Path, rows: int) -> dict[str, Any]:
     ledger = Ledger(folder / "ledger.duckdb", folder / "spill")
     part = _part(folder, "before", rows)
     ledger.stage([part])
-    with ledger.revision([part.binding], datetime.now(timezone.utc)):
+    with ledger.revision([part.binding], datetime.now(UTC)):
         pass
     ledger.belongs_to("1", "created")
     ledger.take_as_delivered()
@@ -126,7 +126,7 @@ def _baseline(folder: Path, rows: int) -> dict[str, Any]:
 
 def _ledger(folder: Path, rows: int) -> dict[str, Any]:
     """Do what a run does between the end of input and the upload, and what it notes around the call."""
-    clock, now = Clock(), datetime.now(timezone.utc)
+    clock, now = Clock(), datetime.now(UTC)
     ledger = Ledger(folder / "ledger.duckdb", folder / "spill")
     part = _part(folder, "after", rows)
     ledger.stage([part])

@@ -11,7 +11,7 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -41,7 +41,7 @@ def main() -> None:
         raise SystemExit("`--write` takes no part of the figures: a page is of one run.")
     wanted = set(arguments.only or NAMES)
     contenders = [one for one in CONTENDERS if one.name in wanted]
-    results = Results(sizes, datetime.now(timezone.utc), os.getloadavg())
+    results = Results(sizes, datetime.now(UTC), os.getloadavg())
     began = time.monotonic()
     with TemporaryDirectory(prefix="benchmark-") as folder:
         bench = Bench(Path(folder), sizes, results, install=not arguments.no_install)

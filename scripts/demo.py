@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -98,7 +98,7 @@ class Demo:
     def fill(self) -> None:
         """Fill the audiences from the table, change it, and fill them again."""
         self.act("A table, as tables are")
-        seeded = datetime.now(timezone.utc)
+        seeded = datetime.now(UTC)
         self.database.create_table()
         self.database.write(customers(range(1, 5001), seeded - timedelta(days=90), seeded))
         before = self.database.read()
@@ -122,7 +122,7 @@ class Demo:
         self.tiktok.advance(hours=48)
         states = {audience["is_valid"] for audience in self.tiktok.audiences()}
         self.check(states == {True}, "TikTok has processed both audiences, which takes it up to 48 hours")
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         changed = [*customers(range(5001, 5301), seeded, now), *customers(range(2001, 2201), seeded, now, edition=1)]
         self.database.write(changed)
         out.print("  The table has got 300 new customers, and new addresses and numbers of 200")
@@ -159,7 +159,7 @@ class Demo:
 
         self.act("60 customers withdraw", "load_method: upsert, which goes by the table's key")
         self.tiktok.advance(hours=48)
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         self.database.write(
             replace(row, email=None, phone=None, updated_at=now + timedelta(microseconds=place))
             for place, row in enumerate(self.database.read()[100:160])
@@ -171,7 +171,7 @@ class Demo:
         self.act("TikTok is still busy with that", "an hour later")
         self.tiktok.advance(hours=1)
         before = self.database.read()
-        self.database.write(customers(range(5301, 5401), now + timedelta(seconds=1), datetime.now(timezone.utc)))
+        self.database.write(customers(range(5301, 5401), now + timedelta(seconds=1), datetime.now(UTC)))
         held = self.run(columns=PEOPLE, load_method="upsert")
         out.print(Padding(f"[dim]{escape(held[0]['message'])}[/]", (0, 2)))
         self.check(
@@ -300,7 +300,7 @@ def _deletions(ids: Iterable[int]) -> str:
         "schema": {"properties": {"id": {"type": "integer"}, "email": text, "phone": text, "_sdc_deleted_at": text}},
         "key_properties": ["id"],
     }
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
     records = (
         {"type": "RECORD", "stream": "public-customers", "record": {"id": number, "_sdc_deleted_at": now}}
         for number in ids

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +59,7 @@ class Run:
         self.settings = settings
         self.remembered: dict[str, RememberedAudience] = {}
         """The audiences as STATE gave them; `finish` brings them up to date."""
-        self.report = RunReport(version, datetime.now(timezone.utc).isoformat(timespec="seconds"), settings.dry_run)
+        self.report = RunReport(version, datetime.now(UTC).isoformat(timespec="seconds"), settings.dry_run)
         self.rejects: RejectsFile | None = None
         self.progress = begin_progress()
         self._started = time.monotonic()

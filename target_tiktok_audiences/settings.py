@@ -170,7 +170,10 @@ def _path(value: str | None) -> Path | None:
 
 
 def ledger_place(value: str | None) -> Path | str | None:
-    """Give what a value of `ledger_path` means: a folder, the URL of one in a store, or None for memory."""
+    """Return what a value of `ledger_path` means: a folder, the URL of one in a store, or None for memory.
+
+    Raises `ConfigValidationError` if it is not set and this user has no home folder.
+    """
     if value == IN_MEMORY:
         return None
     if value and "://" in value:
@@ -185,4 +188,8 @@ def ledger_place(value: str | None) -> Path | str | None:
         return Path(project, ".meltano", "target-tiktok-audiences", os.environ.get("MELTANO_ENVIRONMENT", ""))
     import platformdirs  # noqa: PLC0415 - few runs have neither a ledger path nor a Meltano project
 
-    return platformdirs.user_state_path("target-tiktok-audiences")
+    try:
+        return platformdirs.user_state_path("target-tiktok-audiences")
+    except RuntimeError:  # in a container, under a user id without an account
+        missing = "`ledger_path` is missing, and this user has no home folder: set it to a folder that lasts"
+        raise ConfigValidationError(CONFIG_WRONG, errors=[missing]) from None

@@ -11,7 +11,6 @@ import os
 import sys
 import time
 import traceback
-from contextlib import suppress
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from singer_sdk.mapper import RemoveRecordTransform
 from singer_sdk.plugin_base import JSONSchemaValidator
 from singer_sdk.singerlib.exceptions import SingerError
 
-from target_tiktok_audiences import __version__, config_errors, state
+from target_tiktok_audiences import __version__, config_errors, state, stdio
 from target_tiktok_audiences.batch import Batch
 from target_tiktok_audiences.columns import map_problem
 from target_tiktok_audiences.config_schema import SCHEMA
@@ -42,10 +41,10 @@ from target_tiktok_audiences.tiktok import TikTok, TikTokError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Self
 
     from singer_sdk import Sink
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
-    from typing_extensions import Self
 
     from target_tiktok_audiences.lines import Place
 
@@ -159,8 +158,6 @@ class TargetTikTokAudiences(Target):
         if sys.stdin is None or sys.stdout is None:
             cls.logger.error("Standard input and standard output are needed, and one of them is closed")
             sys.exit(1)
-        if sys.stderr is None:  # or the ledger might be opened as number 2, and take in what libraries print there
-            os.open(os.devnull, os.O_WRONLY)
         signals.watch()
         try:
             with (
@@ -273,7 +270,7 @@ class TargetTikTokAudiences(Target):
             sys.stdout.write(simplejson.dumps(written, allow_nan=True, separators=(",", ":")) + "\n")
             sys.stdout.flush()
         except OSError as error:
-            _give_up(sys.stdout)
+            stdio.discard(sys.stdout)
             raise RunFailed(
                 f"The state could not be written to standard output ({error.strerror}). TikTok has accepted what was"
                 " sent; the tap will send it again, which does no harm. Run again with a reader that lasts."
@@ -312,14 +309,6 @@ class TargetTikTokAudiences(Target):
 
     def _setup_signal_handlers(self) -> None:
         """Leave ours in place; at a signal the SDK would drain half a stream, emit its STATE and exit 0."""
-
-
-def _give_up(stream: IO[str]) -> None:
-    """Let what a broken stream still holds go nowhere; else Python fails once more at its end, with code 120."""
-    with suppress(OSError, ValueError):  # a stream in memory has no descriptor
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
 
 
 def _exit_code(error: BaseException | None) -> int:

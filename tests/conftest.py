@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import tempfile
@@ -22,10 +23,19 @@ from target_tiktok_audiences.signals import STOPPING
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
     from pathlib import Path
 
     from playwright.sync_api import Browser
+
+SKIPS_IN_CI = {
+    r"scripts/test --long": "takes minutes; a shorter sibling runs each time",
+    r"need Python 3.11 or older": "the newest version of these taps cannot be installed on a newer Python",
+    r"this machine has no Java": "Spark needs it, and only this example needs Spark",
+    r"uv cannot reach the package registry": "pip may be the only client that is configured for it",
+    r"may not have mounts of its own|right to make namespaces": "not root, or a container that forbids it",
+}
+"""What may be skipped where `CI` is set, by a pattern of its reason, and why; any other skip fails there."""
 
 MARKER = "marker.person"
 """In every e-mail address of the tests; it must be in nothing that a run writes."""
@@ -154,6 +164,29 @@ def browser() -> Iterator[Browser]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that at the end no processor waits for it."""
     items.sort(key=lambda item: item.path.stem not in {"test_signals", "test_soak"})
+
+
+def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Fail a skip in CI unless `SKIPS_IN_CI` allows it, so that no environment leaves out tests unnoticed."""
+    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
+        reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if not any(re.search(pattern, reason) for pattern in SKIPS_IN_CI):
+            report.outcome = "failed"
+            report.longrepr = f"Skipped in CI, and not in SKIPS_IN_CI of tests/conftest.py: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    refuse_skip(report)
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -11,7 +11,7 @@ import signal
 from collections import Counter
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -172,7 +172,7 @@ class Pipeline:
 
     def now(self) -> datetime:
         """Give the time of every machine."""
-        return datetime.now(timezone.utc) + timedelta(hours=self._hours)
+        return datetime.now(UTC) + timedelta(hours=self._hours)
 
     def play(self, step: Step) -> Outcome:
         """Let a step happen, and check what must be true at any time."""

@@ -194,7 +194,7 @@ def timeless(printed: str) -> str:
     times = {
         r"20\d\d-\d\d-\d\dT[\d:.]+": "2026-11-22T16:30:00",
         r"20\d\d-\d\d-\d\d \d\d:\d\d": "2026-11-22 16:30",
-        r"20\d\d-\d\d-\d\d(?![ T])": "2027-01-06",
+        r"20\d\d-\d\d-\d\d(?!T| \d\d:)": "2027-01-06",
         r"\b20\d{12}[0-9A-F]{20}\b": "20261122163000CA67BC2BEB02491AA097",
         r"127\.0\.0\.1:\d+ answers\. *": "127.0.0.1:8765 answers.",
         r"clock is \d+ s (ahead of|behind)": "clock is 0 s behind",

@@ -47,7 +47,8 @@ def programs(packages: tuple[str, ...]) -> Path:
         if not (home / "recipe").exists() or (home / "recipe").read_text() != recipe:
             subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", home], check=True)
             uv = ["uv", "pip", "install", "--quiet", "--python", str(home / "bin" / "python")]
-            pip = ["pip", "--python", str(home / "bin" / "python"), "install", "--quiet"]
+            # As uv does, ignore what a package says of Pythons newer than those it knows.
+            pip = ["pip", "--python", str(home / "bin" / "python"), "install", "--quiet", "--ignore-requires-python"]
             installer = pip if (ROOT / ".venv" / "uv-unfit").exists() else uv
             command = [sys.executable, "-m", *installer, *packages]
             done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -171,7 +171,7 @@ TYPES: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.decimal128(30, 0), st.decimals(-(10**29), 10**29, places=0)),
     (pa.timestamp("us"), TIMES),
     (pa.timestamp("ns"), st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1))),  # noqa: DTZ001
-    (pa.timestamp("us", "UTC"), TIMES.map(lambda time: time.replace(tzinfo=dt.timezone.utc))),
+    (pa.timestamp("us", "UTC"), TIMES.map(lambda time: time.replace(tzinfo=dt.UTC))),
     (pa.date32(), st.dates()),
     (pa.time64("us"), st.times()),
     (pa.duration("us"), st.timedeltas(dt.timedelta(-1000), dt.timedelta(1000))),
@@ -229,7 +229,7 @@ def test_values_are_those_that_a_tap_of_the_sdk_writes() -> None:
     assert arrow.values(pa.ExtensionArray.from_storage(pa.uuid(), uuids)) == [DEVICE_ID]
     assert arrow.values(pa.array([1.0, float("nan"), None])) == [Decimal("1.0"), None, None]
     assert arrow.values(pa.array([[(1, "a")]], pa.map_(pa.int64(), pa.string()))) == [[[1, "a"]]]
-    time = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.timezone.utc)
+    time = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
     for value in (time, time.date(), time.time(), Decimal("1.50"), Decimal(5), dt.timedelta(1), [time], {"a": time}):
         (found,) = arrow.values(pa.array([value]))
         assert serialize_json(found) == serialize_json(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -28,7 +28,7 @@ def move_times(target: Target, by: timedelta) -> None:
         (text,) = database.execute("SELECT value FROM facts").fetchall()[0]
         facts = json.loads(text)
         for name in ("changed_at", "creating_since", "held_since"):
-            facts[name] = facts[name] and (datetime.fromisoformat(facts[name].replace("Z", "+00:00")) + by).isoformat()
+            facts[name] = facts[name] and (datetime.fromisoformat(facts[name]) + by).isoformat()
         database.execute("UPDATE facts SET value = ?", [json.dumps(facts)])
         for number, at in database.execute("SELECT id, accepted_at FROM change").fetchall():
             moved = at and (datetime.fromisoformat(at) + by).isoformat()
@@ -86,7 +86,7 @@ def test_an_audience_that_stays_empty_is_told_though_the_future_was_noted(target
 
 
 def test_the_time_is_what_two_of_three_clocks_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     hour = timedelta(hours=1)
     tiktok = TikTok("emulator-token", "http://127.0.0.1:9")
     assert abs(tiktok.now - now) < hour

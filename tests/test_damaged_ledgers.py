@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import forkserver
 from pathlib import Path
@@ -140,7 +140,7 @@ def test_a_dry_run_leaves_a_damaged_ledger_where_it_is(target: Target, tiktok: C
 
 def use(folder: str, seed: int, count: int) -> None:
     """Flip bits of a ledger and of its log, and use it as a run does; the process must live."""
-    random_bits, now = random.Random(seed), datetime(2026, 1, 1, tzinfo=timezone.utc)
+    random_bits, now = random.Random(seed), datetime(2026, 1, 1, tzinfo=UTC)
     original = {path.name: path.read_bytes() for path in Path(folder).glob("*.duckdb*")}
     (card,) = [path.read_bytes() for path in Path(folder).glob("*.json")]
     for number in range(count):

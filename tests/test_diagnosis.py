@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from target_tiktok_audiences.tiktok.codes import refusal
 from target_tiktok_audiences.tiktok.errors import NoAnswer, NotTikTok, TikTokError, Unreachable
 from target_tiktok_audiences.tiktok.models import Advertiser, Audience
 
-NOW = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LONG_AGO, LATELY = NOW - timedelta(days=30), NOW - timedelta(hours=3)
 SCOPE = "Permission error: The access token lacks the required scope for endpoint '/x/(method=GET)'."
 NOT_OURS = "No permission to operate advertiser 1."

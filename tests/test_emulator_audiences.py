@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -236,7 +236,7 @@ def test_an_expired_audience_can_only_be_deleted() -> None:
         assert tiktok.delete(audience_id)["code"] == 0
 
 
-BEGINNING = datetime(2026, 1, 1, tzinfo=timezone.utc)
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 NUMBERS = st.builds(
     lambda start, size: frozenset(range(start, start + size)), st.integers(0, 2000), st.integers(0, 1500)
 )

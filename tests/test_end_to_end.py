@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,7 +50,7 @@ def project(folder: Path, database: Database) -> Project:
 @pytest.fixture
 def table(database: Database) -> Database:
     """Give the database with the rows that each test begins with."""
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     database.create_table()
     database.write(customers(range(1, ROWS + 1), now - timedelta(days=90), now))
     return database
@@ -134,7 +134,7 @@ class Pipeline:
     def change_table(self) -> list[Customer]:
         """Give the table new customers, new addresses and numbers of old ones, and some nonsense."""
         seeded = self.table.read()[-1].updated_at
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         changed = [
             *customers(range(ROWS + 1, ROWS + 301), seeded, now),
             *customers(range(2001, 2201), seeded, now, edition=1),
@@ -232,7 +232,7 @@ def test_upsert_follows_what_becomes_of_each_row(pipeline: Pipeline, tiktok: Emu
 
     # TikTok processes that still: what changes meanwhile waits in the ledger, and the tap goes on.
     pipeline.change_table()
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     times = [now + timedelta(microseconds=place) for place in range(150)]
     leavers = [replace(row, updated_at=time) for row, time in zip(before, times, strict=False)]
     pipeline.table.write(replace(row, deleted_at=now) for row in leavers[:100])

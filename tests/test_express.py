@@ -109,7 +109,7 @@ def test_both_ways_are_equal(block: int, tmp_path: Path, monkeypatch: pytest.Mon
         for number, corpus, data in cases(10_000 + block, BLOCK):
             try:
                 by_express += both_ways(settings_of(corpus), data, tmp_path, random.Random(number))[1]
-            except BaseException as error:  # noqa: PERF203 - the number plays it again
+            except BaseException as error:
                 raise AssertionError(f"FUZZ_CASE={number}: {error}") from error
     assert by_express > 300
 

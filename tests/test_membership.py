@@ -7,7 +7,7 @@ import os
 import stat
 import tempfile
 from contextlib import closing, nullcontext
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -226,7 +226,7 @@ def test_a_digest_lost_between_reading_and_sending_is_seen(tmp_path: Path) -> No
 # The ledger
 
 
-NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def digest(value: int) -> bytes:

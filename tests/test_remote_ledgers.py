@@ -6,7 +6,7 @@ import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -178,8 +178,8 @@ def test_who_was_killed_at_a_call_keeps_others_out_until_it_surely_ended(
     early = target.run(stream_of(1211, 1220))
     assert early.exit_code == 1
     assert "being changed by a run on another machine" in early.last_line
-    assert datetime.now(timezone.utc).strftime("%H:") in early.last_line or "UTC" in early.last_line
-    later = datetime.now(timezone.utc) + remote.RESERVED_FOR + timedelta(seconds=1)
+    assert datetime.now(UTC).strftime("%H:") in early.last_line or "UTC" in early.last_line
+    later = datetime.now(UTC) + remote.RESERVED_FOR + timedelta(seconds=1)
     monkeypatch.setattr(remote, "now", lambda: later)
     target.tiktok.advance(49)
     late = target.run(stream_of(1211, 1220))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ AUDIENCES = {
         parts={"customers": 5000},
         desired=5000,
         digest="5000-ab",
-        changed_at=datetime(2026, 1, 1, tzinfo=timezone.utc),
+        changed_at=datetime(2026, 1, 1, tzinfo=UTC),
         error="Some rows were not read",
         held=True,
     ),

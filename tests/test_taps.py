@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -36,7 +36,7 @@ BEGIN, END = "<!-- seen: begin (tests/test_taps.py) -->\n", "<!-- seen: end -->\
 VERSIONS = dict(pin.split("==") for pin in (*SDK, *SINGER_PYTHON, *FILES))
 CHANGING = ("/file/upload/", "/create/", "/update/", "/delete/")
 
-NOW = datetime.now(timezone.utc)
+NOW = datetime.now(UTC)
 ROWS = 1500
 NEWCOMERS, CHANGED, LEAVERS = range(ROWS + 1, ROWS + 31), range(101, 121), range(1, 16)
 

@@ -10,7 +10,7 @@ import socketserver
 import ssl
 import threading
 import tracemalloc
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-NOW = datetime(2026, 11, 22, 20, 30, tzinfo=timezone.utc)
+NOW = datetime(2026, 11, 22, 20, 30, tzinfo=UTC)
 EMAIL = CalculateType.EMAIL_SHA256
 UPLOAD, CREATE, UPDATE, LIST = (f"/dmp/custom_audience/{name}/" for name in ("file/upload", "create", "update", "list"))
 UNFINISHED = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -70,7 +70,7 @@ def _gather(settings: Settings, tiktok: TikTok, stale_after: timedelta, temporar
         settings = replace(settings, ledger_path=None)  # all else is worth a look
     user_error = _error_of(tiktok.user)
     answered = bool(tiktok.calls)
-    ahead = datetime.now(timezone.utc) - tiktok.now if answered else None
+    ahead = datetime.now(UTC) - tiktok.now if answered else None
     granted, granted_error = _granted(settings, tiktok) if answered else (None, None)
     advertiser_ids = dict.fromkeys(feed.advertiser_id for feed in settings.feeds)
     looks = look_at_ledgers_of(settings, advertiser_ids, temporary, runs=RUNS)

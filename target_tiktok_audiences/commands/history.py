@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +77,7 @@ def history(audience: str | None, count: int, file: Path | None, settings: Setti
         if file:
             from target_tiktok_audiences.history.page import write_page  # noqa: PLC0415 - it needs the extra
 
-            now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+            now = datetime.now(UTC).isoformat(timespec="seconds")
             write_whole(file, write_page(found, now).encode(errors="replace"))
         if as_json:
             print_json({"audiences": [_answer(each) for each in found]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -22,7 +23,14 @@ class _ContractName(click.Choice[str]):
 def _only_one(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> str | None:
     if len(values) > 1:
         raise click.UsageError("Only one identifier may stand here. Put one that has spaces in quotes.")
-    return values[0] if values else None
+    if not values:
+        return None
+    (value,) = values
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # in a C locale Python may not take arguments for the UTF-8 that they are
+        value = os.fsencode(value).decode(errors="surrogateescape")
+    return value
 
 
 CONTRACT = _ContractName(list(CONTRACTS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PROCESSED_AFTER = timedelta(hours=48)
 
 
-class State(str, Enum):
+class State(StrEnum):
     """Where an audience stands."""
 
     READY = "ready"

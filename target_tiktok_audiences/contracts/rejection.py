@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 
-class Rejection(str, Enum):
+class Rejection(StrEnum):
     """The reasons, as reports and the rejects file spell them."""
 
     NOT_A_STRING = "not_a_string"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from target_tiktok_audiences.emulator.answers import Code, Refusal
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # The least that may be left after an update, and the least that makes a new audience usable.
 FLOOR = 1000
 # Shown as the expiry of an audience that was never valid yet (recorded).
-NO_EXPIRY = datetime(2038, 1, 1, tzinfo=timezone.utc)
+NO_EXPIRY = datetime(2038, 1, 1, tzinfo=UTC)
 LIFETIME = timedelta(days=365)
 EXPIRING = timedelta(days=60)
 

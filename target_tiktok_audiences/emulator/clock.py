@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 
 class Clock:
@@ -13,7 +13,7 @@ class Clock:
 
     def now(self) -> datetime:
         """Tell the emulator's time, in UTC."""
-        return datetime.now(timezone.utc) + self._ahead
+        return datetime.now(UTC) + self._ahead
 
     def advance(self, by: timedelta) -> None:
         """Move forward, or back; what was being processed is done if its time has come."""

@@ -70,7 +70,7 @@ class LedgerFolder:
         for path in sorted(self._path.glob("*.json")) if self._path else []:
             try:
                 found.append((path, msgspec.json.decode(path.read_bytes(), type=Card)))
-            except (msgspec.DecodeError, FileNotFoundError):  # noqa: PERF203 - a few files
+            except (msgspec.DecodeError, FileNotFoundError):
                 continue
         return found
 

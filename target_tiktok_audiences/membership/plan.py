@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from target_tiktok_audiences.membership.staging import BYTES_PER_LINE
@@ -30,7 +30,7 @@ FEW_RECORDS = 20
 """A share of fewer records says nothing about the mapping."""
 
 
-class Do(str, Enum):
+class Do(StrEnum):
     """The things that a run can do to an audience."""
 
     CREATE = "CREATE"
@@ -45,7 +45,7 @@ class Do(str, Enum):
     FAIL = "FAIL"
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """Where an audience stands, derived: TikTok has no field for it."""
 
     ABSENT = "absent"

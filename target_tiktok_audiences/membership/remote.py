@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import uuid
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -182,7 +182,7 @@ class RemoteLedger:
 
 def now() -> datetime:
     """Give this machine's time, by which others are kept out."""
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 def _named(card: Card) -> str:

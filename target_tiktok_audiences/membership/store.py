@@ -140,7 +140,7 @@ class Store:
         for name in names:
             try:
                 self._files.rm_file(self._at(name))
-            except FileNotFoundError:  # noqa: PERF203 - a few objects
+            except FileNotFoundError:
                 continue
             except Exception as error:  # noqa: BLE001 - as above
                 raise self._failed("removed", error) from None

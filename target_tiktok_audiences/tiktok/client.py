@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from contextlib import suppress
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -85,7 +85,7 @@ class TikTok:
 
         If it has gone back behind `not_before`, and this machine's has not, then this machine is right.
         """
-        machine = datetime.now(timezone.utc)
+        machine = datetime.now(UTC)
         date = self._transport.date or machine
         return machine if self.not_before and date < self.not_before <= machine else date
 

@@ -6,7 +6,7 @@ From TikTok's list of return codes and the constants of its SDK. The code in an 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta
 
 from target_tiktok_audiences.tiktok.errors import (
     AccessDenied,
@@ -167,7 +167,7 @@ def refusal(path: str, code: int, message: str, request_id: str | None, now: dat
 
 
 def _after_midnight(now: datetime) -> str:
-    midnight = datetime.combine(now.date() + timedelta(days=1), time(), timezone.utc)
+    midnight = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
     minutes = int((midnight - now).total_seconds() // 60)
     return (
         "The app's calls of this day are used up; run again after 00:00 UTC, which is in"

@@ -5,13 +5,13 @@ Fields keep TikTok's own names. Ids are strings in both directions; unknown fiel
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-from enum import Enum
+from datetime import UTC, datetime
+from enum import StrEnum
 
 import msgspec
 
 
-class CalculateType(str, Enum):
+class CalculateType(StrEnum):
     """Kinds of identifier that a file, and an audience made from it, may hold."""
 
     EMAIL_SHA256 = "EMAIL_SHA256"
@@ -27,7 +27,7 @@ class CalculateType(str, Enum):
     MULTIPLE_TYPES = "MULTIPLE_TYPES"
 
 
-class Action(str, Enum):
+class Action(StrEnum):
     """What an update does with the identifiers of its files; TikTok takes REPLACE when none is sent."""
 
     APPEND = "APPEND"
@@ -35,7 +35,7 @@ class Action(str, Enum):
     REPLACE = "REPLACE"
 
 
-class AudienceType(str, Enum):
+class AudienceType(StrEnum):
     """Types of audience that TikTok lists; only the first can be changed by files."""
 
     CUSTOMER_FILE = "Customer File Audience"
@@ -184,6 +184,6 @@ class CreatedAudience(msgspec.Struct, frozen=True):
 
 def _utc(text: str | None) -> datetime | None:
     try:
-        return datetime.strptime(text or "", "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+        return datetime.strptime(text or "", "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
     except ValueError:
         return None

@@ -12,7 +12,7 @@ import ssl
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -146,7 +146,7 @@ class Transport:
                 envelope.code,
                 envelope.message or "",
                 envelope.request_id,
-                self.date or datetime.now(timezone.utc),
+                self.date or datetime.now(UTC),
             )
         try:
             return msgspec.json.decode(envelope.data, type=answer)

@@ -22,7 +22,7 @@ from target_tiktok_audiences.membership import Problem
 from target_tiktok_audiences.tiktok.oauth import ConsentDenied, WrongState, code_of
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from target_tiktok_audiences.commands.connect.page import View
 

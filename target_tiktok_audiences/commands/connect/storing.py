@@ -32,7 +32,10 @@ class EnvFile:
         """Find the file that `--save` means, and see that it can be written before anybody is asked anything."""
         kind, _, path = text.partition(":")
         if kind == "env":
-            found = Path(path or ".env").expanduser()
+            try:
+                found = Path(path or ".env").expanduser()
+            except RuntimeError:
+                raise Problem(f"The home folder in {path} is unknown. Write the whole path. {_FORMS}") from None
         elif text == "meltano":
             found = _meltano_project() / ".env"
         else:
