@@ -84,6 +84,7 @@ def _run(
         os.dup2(file, descriptor)
         os.close(file)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s", force=True)
+    logging.captureWarnings(capture=True)
     made = TargetTikTokAudiences.__init__
 
     def make(target: TargetTikTokAudiences, **options: Any) -> None:

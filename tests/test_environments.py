@@ -52,7 +52,7 @@ def run_in_shell(command: str, variables: dict[str, str], folder: Path, given: s
     )
     stdout, stderr = done.stdout.decode("latin-1"), done.stderr.decode("latin-1")
     assert MARKER not in stdout + stderr
-    for noise in ("Traceback", "Exception ignored", "Warning"):
+    for noise in ("Traceback", "Exception ignored", "ResourceWarning"):
         assert noise not in stderr, stderr
     return done.returncode, stdout, stderr
 

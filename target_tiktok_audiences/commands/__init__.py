@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import logging
 import sys
 from contextlib import suppress
 from importlib.metadata import version
@@ -42,6 +43,7 @@ def _run() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"target-tiktok-audiences v{__version__}, Meltano SDK v{version('singer-sdk')}")  # noqa: T201
         return
+    logging.captureWarnings(capture=True)  # a library's warning is one line of the log, or nothing where there is none
     gc.disable()  # what is loaded stays; to look for garbage in it takes a tenth of the start
     from target_tiktok_audiences.commands.group import run_command  # noqa: PLC0415 - see above
 
