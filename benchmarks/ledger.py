@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 from measure import RSS_UNIT, hardware
 
-from target_tiktok_audiences.delivery import write_files
-from target_tiktok_audiences.membership import Binding, Do, Ledger, Limits, Part, Past, Standing, Status, make_plan
+from target_tiktok_audiences.ledger.ledger import Ledger
+from target_tiktok_audiences.ledger.staging import Binding, Part
+from target_tiktok_audiences.sync.delivery import write_files
+from target_tiktok_audiences.sync.plan import Do, Limits, Past, Standing, Status, make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,8 +19,8 @@ import fault_table
 import house
 from click.testing import CliRunner
 
-from target_tiktok_audiences.commands.contracts import contracts
-from target_tiktok_audiences.commands.reasons import ADVICE, MEANING
+from target_tiktok_audiences.cli.contracts import contracts
+from target_tiktok_audiences.contracts.rejection import ADVICE, MEANING
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
 if TYPE_CHECKING:

@@ -1,5 +1,7 @@
 """`python -m target_tiktok_audiences`."""
 
-from target_tiktok_audiences.commands import main
+from __future__ import annotations
+
+from target_tiktok_audiences.cli import main
 
 main()

@@ -13,21 +13,24 @@ from singer_sdk.sinks import RecordSink
 from singer_sdk.sinks.core import JSONSchemaValidator
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
-from target_tiktok_audiences.columns import column_problem, quoted
-from target_tiktok_audiences.config_errors import name_errors
-from target_tiktok_audiences.lines import ABSENT, DELETED_AT
+from target_tiktok_audiences.config.validation import name_errors
+from target_tiktok_audiences.singer_io.json_lines import ABSENT, DELETED_AT
+from target_tiktok_audiences.singer_io.schema_checks import column_problem, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from singer_sdk import Target
 
-    from target_tiktok_audiences.contracts import BulkDigester, Rejection
-    from target_tiktok_audiences.lines import Columns, Place
-    from target_tiktok_audiences.membership import Books, Part
-    from target_tiktok_audiences.reader import MessageReader
-    from target_tiktok_audiences.run import Run
-    from target_tiktok_audiences.settings import Feed
+    from target_tiktok_audiences.config.settings import Feed
+    from target_tiktok_audiences.contracts.contract import BulkDigester
+    from target_tiktok_audiences.contracts.rejection import Rejection
+    from target_tiktok_audiences.ledger.record_counts import Books
+    from target_tiktok_audiences.ledger.staging import Part
+    from target_tiktok_audiences.singer_io.json_lines import Columns, Place
+    from target_tiktok_audiences.singer_io.reader import MessageReader
+    from target_tiktok_audiences.sync.run import Run
+
 
 CREDENTIAL_CHECK_STREAM = "meltano_test_stream"
 """What `meltano config test` sends: it asks whether the credentials are good, and feeds no audience."""

@@ -25,19 +25,25 @@ from singer_sdk.mapper import RemoveRecordTransform
 from singer_sdk.plugin_base import JSONSchemaValidator
 from singer_sdk.singerlib.exceptions import SingerError
 
-from target_tiktok_audiences import __version__, config_errors, state, stdio
-from target_tiktok_audiences.batch import Batch
-from target_tiktok_audiences.columns import map_problem
-from target_tiktok_audiences.config_schema import SCHEMA
-from target_tiktok_audiences.lines import DELETED_AT, records_of
-from target_tiktok_audiences.membership import Problem, describe
-from target_tiktok_audiences.reader import MessageReader
-from target_tiktok_audiences.run import Run, RunFailed
-from target_tiktok_audiences.settings import Settings
-from target_tiktok_audiences.signals import signals
+from target_tiktok_audiences import __version__
+from target_tiktok_audiences.config import validation
+from target_tiktok_audiences.config.schema import SCHEMA
+from target_tiktok_audiences.config.settings import Settings
+from target_tiktok_audiences.ledger.database import describe
+from target_tiktok_audiences.runtime import stdio
+from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.runtime.logs import hush, keep_to_one_line
+from target_tiktok_audiences.runtime.sanitize import is_plain, one_line
+from target_tiktok_audiences.runtime.signals import signals
+from target_tiktok_audiences.singer_io.batch import Batch
+from target_tiktok_audiences.singer_io.json_lines import DELETED_AT, records_of
+from target_tiktok_audiences.singer_io.reader import MessageReader
+from target_tiktok_audiences.singer_io.schema_checks import map_problem
 from target_tiktok_audiences.sinks import CREDENTIAL_CHECK_STREAM, StreamMismatch, StreamSink
-from target_tiktok_audiences.text import hush, is_plain, keep_to_one_line, one_line
-from target_tiktok_audiences.tiktok import TikTok, TikTokError
+from target_tiktok_audiences.sync import state
+from target_tiktok_audiences.sync.run import Run, RunFailed
+from target_tiktok_audiences.tiktok.client import TikTok
+from target_tiktok_audiences.tiktok.errors import TikTokError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +52,8 @@ if TYPE_CHECKING:
     from singer_sdk import Sink
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
 
-    from target_tiktok_audiences.lines import Place
+    from target_tiktok_audiences.singer_io.json_lines import Place
+
 
 EXPECTED = (SingerSDKError, SingerError, TikTokError, Problem, RunFailed, OSError)
 """What ends a run with one clear line; anything else is a fault of ours."""
@@ -74,9 +81,9 @@ class TargetTikTokAudiences(Target):
 
     def __init__(self, **options: Any) -> None:
         if options.get("parse_env_config"):
-            errors = config_errors.unreadable_variables(os.environ, self._env_var_prefix, self.config_jsonschema)
+            errors = validation.unreadable_variables(os.environ, self._env_var_prefix, self.config_jsonschema)
             if errors:
-                raise ConfigValidationError(config_errors.CONFIG_WRONG, errors=errors)
+                raise ConfigValidationError(validation.CONFIG_WRONG, errors=errors)
         super().__init__(**options)
         self.max_parallelism = 1  # the SDK drains in threads, which signals do not reach
         settings = Settings.from_config(self.config)
@@ -205,12 +212,12 @@ class TargetTikTokAudiences(Target):
         """Describe wrong settings without their values; the SDK quotes them, and one may be the token."""
         schema = self.config_jsonschema
         self.append_builtin_config(schema)
-        errors = config_errors.schema_errors(JSONSchemaValidator(schema), self._config)
-        errors += config_errors.missing_settings(self._config) if errors else []  # else the settings tell
-        for unknown in config_errors.unknown_settings(self._config, schema["properties"]):
+        errors = validation.schema_errors(JSONSchemaValidator(schema), self._config)
+        errors += validation.missing_settings(self._config) if errors else []  # else the settings tell
+        for unknown in validation.unknown_settings(self._config, schema["properties"]):
             self.logger.warning("Ignoring %s", unknown)
         if errors and raise_errors:
-            raise ConfigValidationError(config_errors.CONFIG_WRONG, errors=errors)
+            raise ConfigValidationError(validation.CONFIG_WRONG, errors=errors)
         return errors
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:

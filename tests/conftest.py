@@ -19,7 +19,7 @@ from chromium import chromium
 from emulator_client import ADVERTISER, TOKEN, Client, emulated
 from singer_sdk.plugin_base import _ConfigInput
 
-from target_tiktok_audiences.signals import STOPPING
+from target_tiktok_audiences.runtime.signals import STOPPING
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from target_tiktok_audiences.emulator import Emulator, serve
+from target_tiktok_audiences.emulator.emulator import Emulator
+from target_tiktok_audiences.emulator.server import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

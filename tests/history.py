@@ -22,8 +22,8 @@ from emulator_client import ADVERTISER, TOKEN, Client, emulated
 from singer import email
 from tap import BASE, STEPS, VARYING, Change, Killed, Source, digest, killed, once
 
-from target_tiktok_audiences.commands.erase import erase_command
-from target_tiktok_audiences.membership import remote
+from target_tiktok_audiences.cli.erase import erase_command
+from target_tiktok_audiences.ledger import remote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from singer import STREAM, email, record, schema, state
 
-from target_tiktok_audiences.state import KEY
+from target_tiktok_audiences.sync.state import KEY
 
 if TYPE_CHECKING:
     import random

@@ -13,11 +13,11 @@ from unittest import mock
 from fsspec.implementations.memory import MemoryFileSystem
 from singer import email, record, schema
 
-from target_tiktok_audiences import delivery, reconcile
-from target_tiktok_audiences.membership import Ledger
-from target_tiktok_audiences.membership.opened import OpenLedger
+from target_tiktok_audiences.ledger.ledger import Ledger
+from target_tiktok_audiences.ledger.session import OpenLedger
+from target_tiktok_audiences.sync import delivery, reconcile
 from target_tiktok_audiences.target import TargetTikTokAudiences
-from target_tiktok_audiences.tiktok import TikTok
+from target_tiktok_audiences.tiktok.client import TikTok
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

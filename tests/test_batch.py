@@ -39,8 +39,9 @@ from test_fuzz import no_ledgers
 from test_process import config
 from test_process import lines as written
 
-from target_tiktok_audiences import batch, lines
-from target_tiktok_audiences.contracts import CONTRACTS, arrow
+from target_tiktok_audiences.contracts import arrow
+from target_tiktok_audiences.contracts.contract import CONTRACTS
+from target_tiktok_audiences.singer_io import batch, json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -84,7 +85,7 @@ def small(block: int = 100, rows: int = 3) -> Iterator[None]:
         no_ledgers(patch),
         tempfile.TemporaryDirectory() as folder,
         mock.patch.object(tempfile, "tempdir", folder),
-        mock.patch.object(lines, "BLOCK", block),
+        mock.patch.object(json_lines, "BLOCK", block),
         mock.patch.object(batch, "ROWS", rows),
     ):
         yield
@@ -497,7 +498,7 @@ def test_a_batch_before_its_schema(tmp_path: Path) -> None:
 
 
 def test_a_row_without_an_end(tmp_path: Path) -> None:
-    with mock.patch.object(lines, "LONGEST_LINE", 1000), small(block=300):
+    with mock.patch.object(json_lines, "LONGEST_LINE", 1000), small(block=300):
         for way in WAYS:
             for end in ("", '"}\n'):
                 file = text_of(tmp_path, '{"id": 1}\n{"id": 2, "x": "' + "x" * 2000 + end)

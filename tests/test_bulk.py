@@ -15,13 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from target_tiktok_audiences.contracts import CONTRACTS, Rejected, Rejection, device_id, email, numbering, sha256
-from target_tiktok_audiences.membership.staging import _names
+from target_tiktok_audiences.contracts import device_id, email, phone_fast, sha256
+from target_tiktok_audiences.contracts.contract import CONTRACTS
+from target_tiktok_audiences.contracts.rejection import Rejected, Rejection
+from target_tiktok_audiences.ledger.staging import _names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from target_tiktok_audiences.contracts import Contract, Digester
+    from target_tiktok_audiences.contracts.contract import Contract, Digester
 
 LONG = bool(os.environ.get("TEST_LONG"))
 EMAIL = CONTRACTS["EMAIL_SHA256"]
@@ -125,7 +127,7 @@ def test_every_character_in_an_address() -> None:
         (email.find_ascii, ["Jane.Doe+x@GMail.com", " a@b.c\n"], [b"jane.doe+x@gmail.com", b"a@b.c"]),
         (device_id.find_bare, [DEVICE_ID, DEVICE_ID.upper()], [DEVICE_ID.encode()] * 2),
         (sha256.find_bare, [HASH, HASH.upper()], [bytes.fromhex(HASH)] * 2),
-        (numbering.find_e164, ["+12015550123", "+442071838750"], [b"+12015550123", b"+442071838750"]),
+        (phone_fast.find_e164, ["+12015550123", "+442071838750"], [b"+12015550123", b"+442071838750"]),
     ],
 )
 def test_ordinary_values_are_found_in_one_search(

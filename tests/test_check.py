@@ -12,7 +12,7 @@ from emulator_client import ADVERTISER, OTHER_ADVERTISER, TOKEN, emulated
 from singer import record, schema, state, stream_of
 from terminal import COLUMNS, piped, typed
 
-from target_tiktok_audiences.commands.check import check
+from target_tiktok_audiences.cli.check import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

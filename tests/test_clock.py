@@ -13,7 +13,7 @@ from singer import digests, stream_of
 from test_damaged_ledgers import ledger_of
 from test_invariants import after, members
 
-from target_tiktok_audiences.tiktok import TikTok
+from target_tiktok_audiences.tiktok.client import TikTok
 
 if TYPE_CHECKING:
     from conftest import Target

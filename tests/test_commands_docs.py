@@ -18,9 +18,9 @@ from terminal import typed
 from test_diagnosis import facts
 
 from docs import ROOT
-from target_tiktok_audiences.commands.diagnosis import diagnose
-from target_tiktok_audiences.commands.group import COMMANDS
-from target_tiktok_audiences.commands.overview import State
+from target_tiktok_audiences.cli.diagnosis import diagnose
+from target_tiktok_audiences.cli.main import COMMANDS
+from target_tiktok_audiences.sync.overview import State
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,10 +21,13 @@ from connecting import APP, COMMAND, SECRET, TOKEN_LINE, approve, code_in, confi
 from emulator_client import ADVERTISER, OTHER_ADVERTISER, emulated
 from terminal import on_terminal
 
-from target_tiktok_audiences.commands.connect import page
-from target_tiktok_audiences.commands.connect.storing import EnvFile, with_variables
-from target_tiktok_audiences.membership import Problem
-from target_tiktok_audiences.tiktok import Advertiser, TikTok, TikTokError
+from target_tiktok_audiences.cli.connect import page
+from target_tiktok_audiences.cli.connect.env_file import EnvFile, with_variables
+from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.tiktok.advertisers import status_in_words
+from target_tiktok_audiences.tiktok.client import TikTok
+from target_tiktok_audiences.tiktok.errors import TikTokError
+from target_tiktok_audiences.tiktok.models import Advertiser
 from target_tiktok_audiences.tiktok.oauth import (
     ConsentDenied,
     Token,
@@ -33,7 +36,6 @@ from target_tiktok_audiences.tiktok.oauth import (
     code_of,
     exchange,
     granted_advertisers,
-    status_in_words,
 )
 
 if TYPE_CHECKING:

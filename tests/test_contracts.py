@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_tiktok_audiences.contracts import CONTRACTS, Contract, Rejected, Rejection
+from target_tiktok_audiences.contracts.contract import CONTRACTS, Contract
+from target_tiktok_audiences.contracts.rejection import Rejected, Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

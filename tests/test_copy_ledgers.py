@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 from s3 import S3, serve_s3
 from singer import digests, email, people, record, schema, state, stream_of
 
-from target_tiktok_audiences.commands.copy_ledgers import copy_ledgers
-from target_tiktok_audiences.commands.erase import erase_command
-from target_tiktok_audiences.commands.history import history
+from target_tiktok_audiences.cli.copy_ledgers import copy_ledgers
+from target_tiktok_audiences.cli.erase import erase_command
+from target_tiktok_audiences.cli.history import history
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

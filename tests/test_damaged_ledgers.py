@@ -24,7 +24,8 @@ from singer import STREAM, digests, stream_of
 from tap import interrupted
 from test_invariants import after, changes
 
-from target_tiktok_audiences.membership import Card, LedgerFolder
+from target_tiktok_audiences.ledger.catalog import LedgerFolder
+from target_tiktok_audiences.ledger.metadata import Card
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

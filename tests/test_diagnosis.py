@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 
-from target_tiktok_audiences.commands.diagnosis import Access, Facts, Finding, Outcome, diagnose, worst
-from target_tiktok_audiences.commands.overview import Entry
-from target_tiktok_audiences.contracts import Rejection
-from target_tiktok_audiences.membership import Binding, Card, Counts, Look
-from target_tiktok_audiences.membership.schema import Facts as LedgerFacts
+from target_tiktok_audiences.cli.diagnosis import diagnose, worst
+from target_tiktok_audiences.cli.diagnosis.model import Access, Facts, Finding, Outcome
+from target_tiktok_audiences.contracts.rejection import Rejection
+from target_tiktok_audiences.ledger.delivered import Counts
+from target_tiktok_audiences.ledger.metadata import Card
+from target_tiktok_audiences.ledger.schema import Facts as LedgerFacts
+from target_tiktok_audiences.ledger.snapshot import Look
+from target_tiktok_audiences.ledger.staging import Binding
+from target_tiktok_audiences.sync.overview import Entry
 from target_tiktok_audiences.tiktok.codes import refusal
 from target_tiktok_audiences.tiktok.errors import NoAnswer, NotTikTok, TikTokError, Unreachable
 from target_tiktok_audiences.tiktok.models import Advertiser, Audience

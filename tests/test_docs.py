@@ -12,7 +12,8 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 from pages import PAGES
 
 from docs import FIRST_SETTINGS, ROOT, about, files
-from target_tiktok_audiences.contracts import CONTRACTS, Rejection
+from target_tiktok_audiences.contracts.contract import CONTRACTS
+from target_tiktok_audiences.contracts.rejection import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,12 +10,12 @@ from emulator_client import Client, digests
 from pages import ROOT, blocks
 from starlette.routing import Route
 
-from target_tiktok_audiences.commands.emulator import emulator as command
-from target_tiktok_audiences.emulator import Emulator
+from target_tiktok_audiences.cli.emulator import emulator as command
 from target_tiktok_audiences.emulator.accounts import Advertiser
 from target_tiktok_audiences.emulator.control import NewToken, Seed, control_routes
+from target_tiktok_audiences.emulator.dispatch import ENDPOINTS
+from target_tiktok_audiences.emulator.emulator import Emulator
 from target_tiktok_audiences.emulator.faults import Fault
-from target_tiktok_audiences.emulator.gateway import ENDPOINTS
 
 DOCS = (ROOT / "docs/reference/emulator.md").read_text()
 

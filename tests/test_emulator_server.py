@@ -16,8 +16,9 @@ import requests
 from click.testing import CliRunner
 from emulator_client import Client, digests, emulated
 
-from target_tiktok_audiences.commands.emulator import emulator as command
-from target_tiktok_audiences.emulator import Emulator, serve
+from target_tiktok_audiences.cli.emulator import emulator as command
+from target_tiktok_audiences.emulator.emulator import Emulator
+from target_tiktok_audiences.emulator.server import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,9 +19,10 @@ from emulator_client import ADVERTISER, emulated
 from singer import digests, email, people, record, schema, state, stream_of
 
 from docs import ROOT
-from target_tiktok_audiences.commands.erase import erase_command
-from target_tiktok_audiences.erasing import MEANINGS
-from target_tiktok_audiences.membership import Ledger, LedgerFolder
+from target_tiktok_audiences.cli.erase import erase_command
+from target_tiktok_audiences.ledger.catalog import LedgerFolder
+from target_tiktok_audiences.ledger.ledger import Ledger
+from target_tiktok_audiences.sync.erasure import MEANINGS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from conftest import Target
     from emulator_client import Client
 
-    from target_tiktok_audiences.membership import Card, OpenLedger
+    from target_tiktok_audiences.ledger.metadata import Card
+    from target_tiktok_audiences.ledger.session import OpenLedger
 
 ERASED = 7
 METHODS = ("append-only", "upsert", "overwrite")

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from conftest import MARKER
 from terminal import COLUMNS, EXECUTABLE, environment, piped, typed
 
-from target_tiktok_audiences.commands.explain import explain, explanation
-from target_tiktok_audiences.commands.reasons import ADVICE, MEANING
-from target_tiktok_audiences.contracts import CONTRACTS, Rejection
+from target_tiktok_audiences.cli.explain import explain, explanation
+from target_tiktok_audiences.contracts.contract import CONTRACTS
+from target_tiktok_audiences.contracts.rejection import ADVICE, MEANING, Rejection
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from emulator_client import ADVERTISER, NOWHERE, TOKEN
 from singer import email, record, schema, state
 from test_fuzz import _in_memory, cases, log, no_ledgers
 
-from target_tiktok_audiences.express import Express
+from target_tiktok_audiences.singer_io.fast_path import Express
 from target_tiktok_audiences.target import TargetTikTokAudiences, _last_words
 
 if TYPE_CHECKING:

@@ -356,7 +356,7 @@ def test_a_fault_of_our_own_says_where_and_not_what(target: Target, monkeypatch:
     def broken(*_: object) -> None:
         raise KeyError(email(1))
 
-    monkeypatch.setattr("target_tiktok_audiences.membership.staging.Part.add", broken)
+    monkeypatch.setattr("target_tiktok_audiences.ledger.staging.Part.add", broken)
     outcome = target.run(GOOD)
     check(outcome, "KeyError", "sinks.py", "please report")
     assert json.dumps(outcome.report).count(MARKER) == 0

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 from singer import STREAM, digests, stream_of
 
-from target_tiktok_audiences.commands.forget import forget
-from target_tiktok_audiences.membership import Ledger
+from target_tiktok_audiences.cli.forget import forget
+from target_tiktok_audiences.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from conftest import Target
     from emulator_client import Client
 
-    from target_tiktok_audiences.membership.ledger import Revision
+    from target_tiktok_audiences.ledger.ledger import Revision
 
 
 def run_forget(target: Target, *arguments: str, **config: object) -> Result:

@@ -28,19 +28,20 @@ from singer import email, schema
 from singer_sdk.plugin_base import _ConfigInput
 from singer_sdk.singerlib.json import serialize_json
 
-from target_tiktok_audiences.contracts import CONTRACTS, Rejected
-from target_tiktok_audiences.membership import LedgerFolder
-from target_tiktok_audiences.membership.staging import NO_DIGEST
-from target_tiktok_audiences.state import KEY
+from target_tiktok_audiences.contracts.contract import CONTRACTS
+from target_tiktok_audiences.contracts.rejection import Rejected
+from target_tiktok_audiences.ledger.catalog import LedgerFolder
+from target_tiktok_audiences.ledger.staging import NO_DIGEST
+from target_tiktok_audiences.runtime.logs import hush
+from target_tiktok_audiences.sync.state import KEY
 from target_tiktok_audiences.target import EXPECTED, TargetTikTokAudiences, _last_words
-from target_tiktok_audiences.text import hush
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from emulator_client import Client
 
-    from target_tiktok_audiences.membership import Part
+    from target_tiktok_audiences.ledger.staging import Part
 
 LONG = bool(os.environ.get("TEST_LONG"))
 ONE = os.environ.get("FUZZ_CASE")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from history import ERASING, METHODS, OVERLAPPING, play
 
-from target_tiktok_audiences.membership import store
+from target_tiktok_audiences.ledger import object_store
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
 if TYPE_CHECKING:
@@ -44,6 +44,6 @@ def test_after_any_history_of_two_machines_with_one_store_the_audience_is_the_ta
 ) -> None:
     """They begin hours apart, or one in the midst of the other."""
     monkeypatch.setattr(TargetTikTokAudiences, "sleep", staticmethod(lambda _: None))
-    monkeypatch.setattr(store, "SETTLE_S", 0)  # nobody claims just now
+    monkeypatch.setattr(object_store, "SETTLE_S", 0)  # nobody claims just now
     ledgers = f"memory://{uuid.uuid4().hex}"
     play(load_method, seed, tmp_path, OVERLAPPING, ledgers=ledgers)

@@ -14,11 +14,12 @@ from singer import digests, email, people, record, schema, state, stream_of
 from terminal import COLUMNS, typed
 
 from docs import ROOT
-from target_tiktok_audiences.commands.history import BLOCKS, _course, history
-from target_tiktok_audiences.contracts import Rejection
-from target_tiktok_audiences.history.books import WORDS, why_smaller
-from target_tiktok_audiences.history.runs import COUNTED, History, RunOf
-from target_tiktok_audiences.membership import LedgerFolder, look
+from target_tiktok_audiences.cli.history import BLOCKS, _course, history
+from target_tiktok_audiences.contracts.rejection import Rejection
+from target_tiktok_audiences.history.funnel import WORDS, why_smaller
+from target_tiktok_audiences.history.journal import COUNTED, History, RunOf
+from target_tiktok_audiences.ledger import snapshot
+from target_tiktok_audiences.ledger.catalog import LedgerFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,7 +144,7 @@ def test_a_run_at_work_is_neither_disturbed_nor_in_the_way(filled: Target, tikto
 
 def test_while_it_is_written_it_says_so(filled: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     stamps = iter(range(100))
-    monkeypatch.setattr(look, "_stamps", lambda _: [next(stamps)])
+    monkeypatch.setattr(snapshot, "_stamps", lambda _: [next(stamps)])
     told = run_history(filled, "Customers")
     assert (told.exit_code, "look again" in told.output) == (1, True)
 
@@ -157,7 +158,7 @@ def test_erased_people_are_counted(filled: Target, tiktok: Client) -> None:
 
 
 def test_without_the_extra_it_says_what_to_install(filled: Target, tmp_path: Path) -> None:
-    with mock.patch("target_tiktok_audiences.commands.history.find_spec", return_value=None):
+    with mock.patch("target_tiktok_audiences.cli.history.find_spec", return_value=None):
         told = run_history(filled, "--html", str(tmp_path / "page.html"))
     assert (told.exit_code, "[history]" in told.output) == (1, True)
 

@@ -21,11 +21,11 @@ from test_failures import TEXT, check
 from test_forget import run_forget
 from test_process import lines
 
-from target_tiktok_audiences import lines as blocks
-from target_tiktok_audiences import reader
-from target_tiktok_audiences.report import AudienceReport, RunReport
-from target_tiktok_audiences.state import DEEPEST, KEY
-from target_tiktok_audiences.table import show
+from target_tiktok_audiences.reporting.report import AudienceReport, RunReport
+from target_tiktok_audiences.reporting.summary_table import show
+from target_tiktok_audiences.singer_io import json_lines as blocks
+from target_tiktok_audiences.singer_io import reader
+from target_tiktok_audiences.sync.state import DEEPEST, KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,9 +16,9 @@ from conftest import MARKER
 from emulator_client import ADVERTISER
 from singer import STREAM, digests, email, people, record, schema, state, stream_of
 
-from target_tiktok_audiences.membership import Part
-from target_tiktok_audiences.state import RememberedAudience
-from target_tiktok_audiences.tiktok import TikTok
+from target_tiktok_audiences.ledger.staging import Part
+from target_tiktok_audiences.sync.state import RememberedAudience
+from target_tiktok_audiences.tiktok.client import TikTok
 
 if TYPE_CHECKING:
     from collections.abc import Callable

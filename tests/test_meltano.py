@@ -21,7 +21,7 @@ from singer import digests, email, stream_of
 from test_docs import DEFINITION, README, loader, meltano_schema
 
 from docs import ROOT
-from target_tiktok_audiences.membership import LedgerFolder
+from target_tiktok_audiences.ledger.catalog import LedgerFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

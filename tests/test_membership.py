@@ -17,34 +17,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from target_tiktok_audiences.membership import (
-    Binding,
-    Books,
-    BooksDoNotBalance,
-    Card,
-    Counts,
-    Do,
-    Ledger,
-    LedgerBusy,
-    LedgerFolder,
-    Limits,
-    Part,
-    Past,
-    PrivateFolder,
-    Standing,
-    Status,
+from target_tiktok_audiences.ledger import schema
+from target_tiktok_audiences.ledger.catalog import LedgerFolder
+from target_tiktok_audiences.ledger.delivered import Counts
+from target_tiktok_audiences.ledger.desired import PartChange
+from target_tiktok_audiences.ledger.ledger import Ledger, Revision
+from target_tiktok_audiences.ledger.metadata import Card
+from target_tiktok_audiences.ledger.record_counts import Books, BooksDoNotBalance, total
+from target_tiktok_audiences.ledger.schema import LedgerTooNew
+from target_tiktok_audiences.ledger.staging import Binding, Part
+from target_tiktok_audiences.runtime.errors import LedgerBusy
+from target_tiktok_audiences.runtime.files import PrivateFolder
+from target_tiktok_audiences.sync.guards import (
+    BindingChanged,
+    TableIncomplete,
+    TooManyWouldGo,
     check_binding,
     check_blast_radius,
     check_bookmark,
-    make_plan,
-    schema,
-    total,
-    wrong_mapping,
 )
-from target_tiktok_audiences.membership.desired import PartChange
-from target_tiktok_audiences.membership.guard import BindingChanged, TableIncomplete, TooManyWouldGo
-from target_tiktok_audiences.membership.ledger import Revision
-from target_tiktok_audiences.membership.schema import LedgerTooNew
+from target_tiktok_audiences.sync.plan import Do, Limits, Past, Standing, Status, make_plan, wrong_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

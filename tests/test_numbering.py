@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from target_tiktok_audiences.contracts import Rejected, Rejection, numbering, phone
+from target_tiktok_audiences.contracts import phone, phone_fast
+from target_tiktok_audiences.contracts.rejection import Rejected, Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -47,7 +48,7 @@ def check(cases: Iterable[tuple[str, str | None]]) -> None:
 
 def is_fast(value: str, country: str | None) -> bool:
     try:
-        return numbering.read(value, country) is not None
+        return phone_fast.read(value, country) is not None
     except Rejected:
         return True
 

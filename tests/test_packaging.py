@@ -23,7 +23,7 @@ from trove_classifiers import classifiers
 
 from docs import ROOT, about
 from target_tiktok_audiences import __version__
-from target_tiktok_audiences.commands.group import COMMANDS
+from target_tiktok_audiences.cli.main import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,7 +113,7 @@ def test_the_wheel_has_the_whole_package_and_nothing_else(wheel: Path) -> None:
         licence = file.read(f"{DISTRIBUTION}.dist-info/licenses/LICENSE").decode()
     added = {name for name in names if name.startswith(f"{DISTRIBUTION}.dist-info/")}
     assert names - added == ours(PACKAGE)
-    assert {f"{PACKAGE}/{path}" for path in ("py.typed", "commands/connect/page.html", "history/page.css")} <= names
+    assert {f"{PACKAGE}/{path}" for path in ("py.typed", "cli/connect/page.html", "history/html.css")} <= names
     assert licence == (ROOT / "LICENSE").read_text()
     assert str(metadata.version) == __version__
     assert metadata.license_expression == "Apache-2.0"

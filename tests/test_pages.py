@@ -19,12 +19,13 @@ from singer import digests, people, record, schema, state, stream_of
 from singer_sdk.plugin_base import JSONSchemaValidator
 
 from docs import about
-from target_tiktok_audiences import config_errors
-from target_tiktok_audiences import state as entry
-from target_tiktok_audiences.commands.group import COMMANDS
-from target_tiktok_audiences.contracts import CONTRACTS, Rejection
-from target_tiktok_audiences.membership import Do, Status
-from target_tiktok_audiences.settings import Settings
+from target_tiktok_audiences.cli.main import COMMANDS
+from target_tiktok_audiences.config import validation
+from target_tiktok_audiences.config.settings import Settings
+from target_tiktok_audiences.contracts.contract import CONTRACTS
+from target_tiktok_audiences.contracts.rejection import Rejection
+from target_tiktok_audiences.sync import state as entry
+from target_tiktok_audiences.sync.plan import Do, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,7 +141,7 @@ def check_settings(config: dict[str, Any]) -> None:
     for feed in config.get("audiences", []):
         assert feed.keys() <= properties["audiences"]["items"]["properties"].keys()
     whole = {"access_token": TOKEN, "advertiser_id": ADVERTISER, "contract": "EMAIL_SHA256", **config}
-    assert config_errors.schema_errors(JSONSchemaValidator(about()["settings"]), whole) == []
+    assert validation.schema_errors(JSONSchemaValidator(about()["settings"]), whole) == []
     Settings.from_config(whole)
 
 
@@ -270,7 +271,7 @@ def test_every_field_of_the_reports_is_told(target: Target, tiktok: Client) -> N
 def test_every_word_of_a_plan_is_told() -> None:
     for word in [*Do, *Status]:
         assert f"`{word.value}`" in REPORTS or word is Do.DELETE, word
-    plans = Path(ROOT / "target_tiktok_audiences/membership/plan.py").read_text()
+    plans = Path(ROOT / "target_tiktok_audiences/sync/plan.py").read_text()
     reasons = set(re.findall(r'(?:Do\.\w+,|_hold\()\s*"(\w+)"', plans))
     assert len(reasons) > 9
     assert told("`reason`") == reasons

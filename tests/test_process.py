@@ -17,7 +17,7 @@ from singer import digests, people, record, schema, state, stream_of
 from terminal import EXECUTABLE, environment, piped
 
 from target_tiktok_audiences import __version__
-from target_tiktok_audiences.config_schema import SCHEMA
+from target_tiktok_audiences.config.schema import SCHEMA
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import pytest
 from conftest import MARKER
 from singer import people, record, schema, state, stream_of
 
-from target_tiktok_audiences.progress import Progress
+from target_tiktok_audiences.reporting.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

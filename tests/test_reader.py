@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from singer import email, stream_of
 from singer_sdk.exceptions import InvalidInputLine
 
-from target_tiktok_audiences.reader import MessageReader
+from target_tiktok_audiences.singer_io.reader import MessageReader
 
 TYPES = ("SCHEMA", "RECORD", "STATE", "ACTIVATE_VERSION", "BATCH")
 

@@ -17,15 +17,15 @@ from click.testing import CliRunner
 from s3 import SECRET, serve_s3
 from singer import STREAM, digests, email, people, record, schema, state, stream_of
 
-from target_tiktok_audiences import delivery
-from target_tiktok_audiences.commands.audiences import audiences
-from target_tiktok_audiences.commands.check import check
-from target_tiktok_audiences.commands.erase import erase_command
-from target_tiktok_audiences.commands.forget import forget
-from target_tiktok_audiences.commands.history import history
-from target_tiktok_audiences.membership import remote, store
-from target_tiktok_audiences.membership.store import Store, StoreFailed
-from target_tiktok_audiences.tiktok import TikTok
+from target_tiktok_audiences.cli.audiences import audiences
+from target_tiktok_audiences.cli.check import check
+from target_tiktok_audiences.cli.erase import erase_command
+from target_tiktok_audiences.cli.forget import forget
+from target_tiktok_audiences.cli.history import history
+from target_tiktok_audiences.ledger import object_store, remote
+from target_tiktok_audiences.ledger.object_store import Store, StoreFailed
+from target_tiktok_audiences.sync import delivery
+from target_tiktok_audiences.tiktok.client import TikTok
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ BOTH = pytest.mark.parametrize("s3", ["conditional", "ignores conditions"], indi
 
 @pytest.fixture
 def s3(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
-    monkeypatch.setattr(store, "SETTLE_S", 0.3)
+    monkeypatch.setattr(object_store, "SETTLE_S", 0.3)
     with serve_s3(monkeypatch, conditional=getattr(request, "param", "conditional") == "conditional") as served:
         yield served
 
@@ -385,7 +385,7 @@ def test_claims_of_the_dead_do_not_count(s3: S3, monkeypatch: pytest.MonkeyPatch
     s3.conditional = False
     s3.write(f"card.json.00000001.{'0' * 32}.claim", b"claimed")
     assert not Store(s3.place).append("card.json", 1, b"alive")
-    monkeypatch.setattr(store, "CLAIM_LIVES", timedelta(seconds=-1))
+    monkeypatch.setattr(object_store, "CLAIM_LIVES", timedelta(seconds=-1))
     assert Store(s3.place).append("card.json", 1, b"alive")
     assert s3.names() == ["card.json.00000001"]
 

@@ -21,7 +21,7 @@ from singer_sdk.sinks import RecordSink
 from singer_sdk.sinks.core import JSONSchemaValidator
 from singer_sdk.testing import get_target_test_class
 
-from target_tiktok_audiences.reader import MessageReader
+from target_tiktok_audiences.singer_io.reader import MessageReader
 from target_tiktok_audiences.sinks import StreamSink
 from target_tiktok_audiences.target import TargetTikTokAudiences
 

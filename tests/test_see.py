@@ -15,8 +15,9 @@ from emulator_client import ADVERTISER, OTHER_ADVERTISER, TOKEN, emulated
 from singer import digests, email, stream_of
 from terminal import COLUMNS, EXECUTABLE, environment, piped, typed
 
-from target_tiktok_audiences.membership import LedgerFolder, look_at_ledgers
-from target_tiktok_audiences.tiktok import TikTok
+from target_tiktok_audiences.ledger.catalog import LedgerFolder
+from target_tiktok_audiences.ledger.snapshot import look_at_ledgers
+from target_tiktok_audiences.tiktok.client import TikTok
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from emulator_client import Client
     from terminal import Ended
 
-    from target_tiktok_audiences.membership import Look
+    from target_tiktok_audiences.ledger.snapshot import Look
 
 APP = {"app_id": "emulator-app", "app_secret": "emulator-secret"}
 CONFIG = ("--config", "config.json")

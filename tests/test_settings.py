@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from singer_sdk.exceptions import ConfigValidationError
 
-from target_tiktok_audiences.config_errors import unreadable_variables
-from target_tiktok_audiences.config_schema import SCHEMA
-from target_tiktok_audiences.settings import Settings
+from target_tiktok_audiences.config.schema import SCHEMA
+from target_tiktok_audiences.config.settings import Settings
+from target_tiktok_audiences.config.validation import unreadable_variables
 from target_tiktok_audiences.target import TargetTikTokAudiences
-from target_tiktok_audiences.tiktok import TikTok
+from target_tiktok_audiences.tiktok.client import TikTok
 
 if TYPE_CHECKING:
     from conftest import Target

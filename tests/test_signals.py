@@ -26,8 +26,10 @@ from emulator_client import ADVERTISER, TOKEN, Client, emulated
 from singer import digests, stream_of
 from tap import KEY, STEPS, Change, Source, interrupted
 
-from target_tiktok_audiences import run
-from target_tiktok_audiences.membership import Ledger, LedgerFolder, PrivateFolder
+from target_tiktok_audiences.ledger.catalog import LedgerFolder
+from target_tiktok_audiences.ledger.ledger import Ledger
+from target_tiktok_audiences.runtime.files import PrivateFolder
+from target_tiktok_audiences.sync import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_tiktok_audiences.state import KEY, RememberedAudience, read, write
+from target_tiktok_audiences.sync.state import KEY, RememberedAudience, read, write
 
 AUDIENCES = {
     "7/Customers": RememberedAudience(

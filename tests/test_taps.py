@@ -21,7 +21,7 @@ from emulator_client import ADVERTISER, TOKEN
 from playground import ROOT, Database, postgres
 from taps import FILES, SDK, SINGER_PYTHON, File, MariaDB, MeltanoPipe, Pipe, Ran, Table, Tap, logical_postgres
 
-from target_tiktok_audiences.state import KEY
+from target_tiktok_audiences.sync.state import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

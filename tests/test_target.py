@@ -10,7 +10,7 @@ import pytest
 from emulator_client import ADVERTISER, OTHER_ADVERTISER, emulated
 from singer import STREAM, digests, email, people, record, schema, state, stream_of
 
-from target_tiktok_audiences.state import RememberedAudience
+from target_tiktok_audiences.sync.state import RememberedAudience
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

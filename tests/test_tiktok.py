@@ -19,7 +19,7 @@ import trustme
 import urllib3
 from emulator_client import ADVERTISER, TOKEN, Client, digests, emulated
 
-from target_tiktok_audiences.tiktok import Action, CalculateType, NotEditable, NotFound, TikTok, TikTokError
+from target_tiktok_audiences.tiktok.client import TikTok
 from target_tiktok_audiences.tiktok.codes import CODES, refusal
 from target_tiktok_audiences.tiktok.errors import (
     AccessDenied,
@@ -28,13 +28,17 @@ from target_tiktok_audiences.tiktok.errors import (
     FileLost,
     Maintenance,
     NoAnswer,
+    NotEditable,
+    NotFound,
     NotTikTok,
     RateLimited,
     Refused,
     ServiceFailed,
     SignatureMismatch,
+    TikTokError,
     Unreachable,
 )
+from target_tiktok_audiences.tiktok.models import Action, CalculateType
 from target_tiktok_audiences.tiktok.retry import CALL_PATIENCE_S, may_retry, patience_s, pause_s
 from target_tiktok_audiences.tiktok.transport import Call
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from target_tiktok_audiences.words import counted, lasting
+from target_tiktok_audiences.reporting.formatting import counted, lasting
 
 
 @pytest.mark.parametrize(

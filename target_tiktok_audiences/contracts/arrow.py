@@ -19,6 +19,7 @@ from target_tiktok_audiences.contracts.rejection import Rejection
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _AS_THEY_ARE: tuple[Callable[[pa.DataType], bool], ...] = (
     pa.types.is_string,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from target_tiktok_audiences.contracts import device_id, email, numbering, phone, sha256
+from target_tiktok_audiences.contracts import device_id, email, phone, phone_fast, sha256
 from target_tiktok_audiences.contracts.rejection import Rejected, Rejection
 
 Digester = Callable[[object], bytes | None]
@@ -111,7 +111,7 @@ CONTRACTS = {
             field="phone",
             rule="A phone number with its country code, or of the default country; written as E.164 before hashing.",
             normalise=phone.normalise,
-            find_normal=numbering.find_e164,
+            find_normal=phone_fast.find_e164,
         ),
         Contract("GAID_SHA256", "audience_gaid", "gaid", _DEVICE_ID_RULE, device_id.normalise, device_id.find_bare),
         Contract("IDFA_SHA256", "audience_idfa", "idfa", _DEVICE_ID_RULE, device_id.normalise, device_id.find_bare),

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from target_tiktok_audiences.contracts import block
+from target_tiktok_audiences.contracts import bulk
 from target_tiktok_audiences.contracts.rejection import Rejected, Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 ALL_ZERO = "00000000-0000-0000-0000-000000000000"
-_BARE_UUIDS = block.search(f"(?!{ALL_ZERO}){_UUID.pattern}")
+_BARE_UUIDS = bulk.search(f"(?!{ALL_ZERO}){_UUID.pattern}")
 
 
 def normalise(value: str) -> str:
@@ -28,4 +29,4 @@ def normalise(value: str) -> str:
 
 def find_bare(values: Sequence[object]) -> list[bytes]:
     """Give the normal form of each device id without white space, b"" for each other value, as `block` has it."""
-    return _BARE_UUIDS.findall(block.encode(block.join(values)).lower())
+    return _BARE_UUIDS.findall(bulk.encode(bulk.join(values)).lower())

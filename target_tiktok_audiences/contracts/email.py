@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from target_tiktok_audiences.contracts import block
+from target_tiktok_audiences.contracts import bulk
 from target_tiktok_audiences.contracts.rejection import Rejected, Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+
 _ANY = r"[^@\0\x80-\xff]"
 _NO_DOT = r"[^.@\0\x80-\xff]"
-_ASCII_ADDRESSES = block.search(rf"{_ANY}+@{_NO_DOT}+\.{_ANY}+")
+_ASCII_ADDRESSES = bulk.search(rf"{_ANY}+@{_NO_DOT}+\.{_ANY}+")
 """With one way only to match, so that no text however odd takes long."""
 
 
@@ -36,4 +37,4 @@ def _is_text(address: str) -> bool:
 
 def find_ascii(values: Sequence[object]) -> list[bytes]:
     """Give the normal form of each address in ASCII, b"" for each other value, as `block` has it."""
-    return _ASCII_ADDRESSES.findall(block.encode("".join(block.join(values).split())).lower())
+    return _ASCII_ADDRESSES.findall(bulk.encode("".join(bulk.join(values).split())).lower())

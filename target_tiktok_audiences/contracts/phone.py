@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from target_tiktok_audiences.contracts import numbering
+from target_tiktok_audiences.contracts import phone_fast
 from target_tiktok_audiences.contracts.rejection import Rejected, Rejection
 
 _PLUS_SIGNS = "+\N{FULLWIDTH PLUS SIGN}"
@@ -14,7 +14,7 @@ def normalise(value: str, country: str | None = None) -> str:
     `country` is the ISO 3166 region of numbers written without a country code. A number passes when it is
     *possible* (its length fits its country): lists of *valid* ranges lag behind newly opened ones.
     """
-    written = numbering.read(value, country)
+    written = phone_fast.read(value, country)
     return by_phonenumbers(value, country) if written is None else written
 
 

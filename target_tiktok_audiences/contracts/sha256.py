@@ -7,16 +7,17 @@ import re
 from binascii import unhexlify
 from typing import TYPE_CHECKING
 
-from target_tiktok_audiences.contracts import block
+from target_tiktok_audiences.contracts import bulk
 from target_tiktok_audiences.contracts.device_id import ALL_ZERO
 from target_tiktok_audiences.contracts.rejection import Rejected, Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
 _LENGTH = 64
-_BARE_SHA256S = block.search(_SHA256.pattern)
+_BARE_SHA256S = bulk.search(_SHA256.pattern)
 
 _GAPS = ("", " ", "-", "0", "[]", "{}", "false", "n/a", "na", "nan", "nil", "none", "null", "undefined", ALL_ZERO)
 _HASHES_OF_NOTHING = {
@@ -46,5 +47,5 @@ def parse(value: str) -> bytes:
 
 def find_bare(values: Sequence[object]) -> list[bytes]:
     """Give what `parse` would of digests without white space, b"" for each other value, as `block` has it."""
-    found = _BARE_SHA256S.findall(block.encode(block.join(values)))
+    found = _BARE_SHA256S.findall(bulk.encode(bulk.join(values)))
     return [b"" if (digest := unhexlify(digits)) in _HASHES_OF_NOTHING else digest for digits in found]

@@ -6,7 +6,4 @@ with serve(Emulator(processing_hours=1)) as url:
 
 from __future__ import annotations
 
-from target_tiktok_audiences.emulator.server import run, serve
-from target_tiktok_audiences.emulator.state import Emulator
-
 __all__ = ["Emulator", "run", "serve"]

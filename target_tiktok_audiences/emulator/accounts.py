@@ -11,12 +11,13 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from target_tiktok_audiences.emulator.answers import Code, Refusal
+from target_tiktok_audiences.emulator.responses import Code, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from target_tiktok_audiences.emulator.options import Options
+
 
 AUDIENCE_MANAGEMENT = 3
 READ_AUDIENCES = 30

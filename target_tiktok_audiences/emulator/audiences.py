@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from target_tiktok_audiences.emulator.answers import Code, Refusal
+from target_tiktok_audiences.emulator.responses import Code, Refusal
 from target_tiktok_audiences.tiktok.models import Action, AudienceType, CalculateType
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from target_tiktok_audiences.emulator.options import Options
+
 
 # The least that may be left after an update, and the least that makes a new audience usable.
 FLOOR = 1000

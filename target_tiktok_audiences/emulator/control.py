@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from target_tiktok_audiences.emulator.state import Emulator
+    from target_tiktok_audiences.emulator.emulator import Emulator
+
 
 Body = TypeVar("Body")
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
-from target_tiktok_audiences.emulator.answers import envelope
+from target_tiktok_audiences.emulator.responses import envelope
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from datetime import datetime
 
     from starlette.types import Receive, Scope, Send
+
 
 # Where the server puts a connection's transport, for an answer that wants to close it.
 TRANSPORT = "target_tiktok_audiences.transport"

@@ -8,25 +8,26 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import UploadFile
 
-from target_tiktok_audiences.emulator import fields, uploads
-from target_tiktok_audiences.emulator.answers import Code, Refusal
+from target_tiktok_audiences.emulator import parameters, uploads
+from target_tiktok_audiences.emulator.responses import Code, Refusal
 from target_tiktok_audiences.emulator.uploads import Contents, Upload
 from target_tiktok_audiences.tiktok.models import CalculateType
 
 if TYPE_CHECKING:
     from target_tiktok_audiences.emulator.accounts import Advertiser
-    from target_tiktok_audiences.emulator.calls import Call, Data
-    from target_tiktok_audiences.emulator.fields import Fields
-    from target_tiktok_audiences.emulator.state import Emulator
+    from target_tiktok_audiences.emulator.emulator import Emulator
+    from target_tiktok_audiences.emulator.parameters import Fields
+    from target_tiktok_audiences.emulator.request import Call, Data
+
 
 MAX_PATHS = 500
 
 
 def upload(emulator: Emulator, call: Call) -> Data:
     """Take a file, and give the path under which create and update may use it."""
-    fields.require(call.fields, "advertiser_id", "file", "file_signature", "calculate_type")
+    parameters.require(call.fields, "advertiser_id", "file", "file_signature", "calculate_type")
     advertiser = call.advertiser(emulator)
-    signature = fields.text(call.fields, "file_signature")
+    signature = parameters.text(call.fields, "file_signature")
     file_type = calculate_type(call.fields)
     file = call.fields["file"]
     if not isinstance(file, UploadFile):
@@ -73,7 +74,7 @@ def _file(emulator: Emulator, advertiser: Advertiser, wanted: CalculateType, pat
 
 def _paths(request: Fields) -> list[str]:
     # TikTok recommends fewer than 50 a request, and takes 500.
-    return fields.texts(request, "file_paths", MAX_PATHS)
+    return parameters.texts(request, "file_paths", MAX_PATHS)
 
 
 def _empty_expired(emulator: Emulator) -> None:
@@ -92,7 +93,7 @@ def spend(emulator: Emulator, request: Fields) -> None:
 
 def calculate_type(request: Fields) -> CalculateType:
     """Read the type of a file or an audience."""
-    value = fields.text(request, "calculate_type")
+    value = parameters.text(request, "calculate_type")
     try:
         return CalculateType(value)
     except ValueError:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from target_tiktok_audiences.emulator import fields
+from target_tiktok_audiences.emulator import parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from target_tiktok_audiences.emulator.calls import Call, Data
-    from target_tiktok_audiences.emulator.state import Emulator
+    from target_tiktok_audiences.emulator.emulator import Emulator
+    from target_tiktok_audiences.emulator.request import Call, Data
+
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -62,10 +63,10 @@ SHOWN_ADVERTISERS = 10
 
 def exchange_code(emulator: Emulator, call: Call) -> Data:
     """Give a token for an authorisation code."""
-    fields.require(call.fields, "app_id", "secret", "auth_code")
-    emulator.accounts.check_app(fields.text(call.fields, "app_id"), fields.text(call.fields, "secret"))
-    with_advertisers = fields.boolean(call.fields, "return_advertiser_ids")
-    token, grant = emulator.accounts.exchange(fields.text(call.fields, "auth_code"), emulator.now())
+    parameters.require(call.fields, "app_id", "secret", "auth_code")
+    emulator.accounts.check_app(parameters.text(call.fields, "app_id"), parameters.text(call.fields, "secret"))
+    with_advertisers = parameters.boolean(call.fields, "return_advertiser_ids")
+    token, grant = emulator.accounts.exchange(parameters.text(call.fields, "auth_code"), emulator.now())
     data: Data = {"access_token": token, "scope": list(grant.scopes)}
     if with_advertisers is not False:
         data["advertiser_ids"] = [advertiser.advertiser_id for advertiser in emulator.accounts.visible(grant)]
@@ -74,16 +75,16 @@ def exchange_code(emulator: Emulator, call: Call) -> Data:
 
 def revoke_token(emulator: Emulator, call: Call) -> Data:
     """End a token's life."""
-    fields.require(call.fields, "app_id", "secret", "access_token")
-    emulator.accounts.check_app(fields.text(call.fields, "app_id"), fields.text(call.fields, "secret"))
-    emulator.accounts.revoke(fields.text(call.fields, "access_token"))
+    parameters.require(call.fields, "app_id", "secret", "access_token")
+    emulator.accounts.check_app(parameters.text(call.fields, "app_id"), parameters.text(call.fields, "secret"))
+    emulator.accounts.revoke(parameters.text(call.fields, "access_token"))
     return {}
 
 
 def list_advertisers(emulator: Emulator, call: Call) -> Data:
     """List the advertisers that the token may act for."""
-    fields.require(call.fields, "app_id", "secret")
-    emulator.accounts.check_app(fields.text(call.fields, "app_id"), fields.text(call.fields, "secret"))
+    parameters.require(call.fields, "app_id", "secret")
+    emulator.accounts.check_app(parameters.text(call.fields, "app_id"), parameters.text(call.fields, "secret"))
     return {
         "list": [
             {"advertiser_id": advertiser.advertiser_id, "advertiser_name": advertiser.name}
@@ -94,9 +95,9 @@ def list_advertisers(emulator: Emulator, call: Call) -> Data:
 
 def advertiser_info(emulator: Emulator, call: Call) -> Data:
     """Describe advertisers. Of TikTok's many fields, most of them null or masked, those that say something."""
-    query = fields.decode_query(call.fields, lists=["advertiser_ids"])
-    fields.require(query, "advertiser_ids")
-    found = [emulator.accounts.advertiser(call.grant, each) for each in fields.ids(query, "advertiser_ids")]
+    query = parameters.decode_query(call.fields, lists=["advertiser_ids"])
+    parameters.require(query, "advertiser_ids")
+    found = [emulator.accounts.advertiser(call.grant, each) for each in parameters.ids(query, "advertiser_ids")]
     return {
         "list": [
             {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+
 DEFAULT_ADVERTISER_ID = "7000000000000000001"
 
 

@@ -16,7 +16,7 @@ from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from target_tiktok_audiences.emulator import gateway
+from target_tiktok_audiences.emulator import dispatch
 from target_tiktok_audiences.emulator.control import control_routes
 from target_tiktok_audiences.emulator.faults import TRANSPORT
 from target_tiktok_audiences.emulator.oauth import authorisation_page
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from target_tiktok_audiences.emulator.state import Emulator
+    from target_tiktok_audiences.emulator.emulator import Emulator
+
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -109,7 +110,7 @@ class _Protocol(H11Protocol):
 
 def _app(emulator: Emulator, stopping: asyncio.Event) -> ASGIApp:
     async def api(request: Request) -> Response:
-        return await gateway.answer(request, emulator, stopping)
+        return await dispatch.answer(request, emulator, stopping)
 
     async def portal(request: Request) -> Response:
         return await authorisation_page(request, emulator)

@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from target_tiktok_audiences.emulator.answers import Code, Refusal
+from target_tiktok_audiences.emulator.responses import Code, Refusal
 from target_tiktok_audiences.tiktok.models import CalculateType
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from datetime import datetime
     from typing import BinaryIO
+
 
 # 250 MB a file is documented; that a MB is a million bytes is the stricter reading.
 MAX_FILE_BYTES = 250_000_000

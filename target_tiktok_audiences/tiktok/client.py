@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.tiktok.models import Action, CalculateType
     from target_tiktok_audiences.tiktok.transport import Call
 
+
 API_URL = "https://business-api.tiktok.com/open_api/v1.3"
 
 _AUDIENCE = "dmp/custom_audience"

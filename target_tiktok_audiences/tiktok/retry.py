@@ -9,6 +9,7 @@ from target_tiktok_audiences.tiktok.errors import RateLimited, SignatureMismatch
 if TYPE_CHECKING:
     from target_tiktok_audiences.tiktok.errors import TikTokError
 
+
 CALL_PATIENCE_S = 900.0
 """The most that one call may take, from its first attempt to its last."""
 RUN_PATIENCE_S = 3600.0

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from requests_toolbelt import MultipartEncoderMonitor
 
+
 CONNECT_TIMEOUT_S = 30
 ANSWER_TIMEOUT_S = 120
 """For the first byte of an answer, and again for all of the rest."""

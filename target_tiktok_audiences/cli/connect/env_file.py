@@ -1,0 +1,103 @@
+"""Keeps the token: in a file of variables that nobody else can read."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
+
+from target_tiktok_audiences.runtime.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+ACCESS_TOKEN = "TARGET_TIKTOK_AUDIENCES_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
+ADVERTISER_ID = "TARGET_TIKTOK_AUDIENCES_ADVERTISER_ID"
+_FORMS = "--save takes env, env:PATH or meltano."
+
+
+@dataclass(frozen=True)
+class EnvFile:
+    """A file of variables, such as `.env`; Meltano reads the one in its project."""
+
+    path: Path
+
+    @classmethod
+    def meant_by(cls, text: str) -> EnvFile:
+        """Find the file that `--save` means, and see that it can be written before anybody is asked anything."""
+        kind, _, path = text.partition(":")
+        if kind == "env":
+            try:
+                found = Path(path or ".env").expanduser()
+            except RuntimeError:
+                raise Problem(f"The home folder in {path} is unknown. Write the whole path. {_FORMS}") from None
+        elif text == "meltano":
+            found = _meltano_project() / ".env"
+        else:
+            raise Problem(f"{_FORMS} Nothing was done.")
+        file = cls(Path(os.path.realpath(found)))  # a link stays one
+        file.check()
+        return file
+
+    def check(self) -> None:
+        """Refuse a place where the file cannot be written."""
+        if self.path.is_dir() or not self.path.parent.is_dir():
+            raise Problem(f"{self.path} cannot be written: it is a folder, or in none that exists. {_FORMS}")
+        if not os.access(self.path.parent, os.W_OK) or (self.path.exists() and not os.access(self.path, os.R_OK)):
+            raise Problem(f"{self.path} cannot be written: no permission. Choose another file. {_FORMS}")
+
+    def set(self, variables: Mapping[str, str]) -> None:
+        """Set variables, and leave every other line as it is.
+
+        The file is replaced in one step by one that only its owner can read, whatever it was before.
+        """
+        before = self.path.read_bytes() if self.path.exists() else b""
+        after = with_variables(before.decode("utf-8", "surrogateescape"), variables)
+        with NamedTemporaryFile(dir=self.path.parent, prefix=f"{self.path.name}.", delete=False) as new:  # is 0600
+            try:
+                new.write(after.encode("utf-8", "surrogateescape"))
+                new.flush()
+                os.fsync(new.fileno())
+                Path(new.name).replace(self.path)
+            except BaseException:
+                with suppress(FileNotFoundError):
+                    Path(new.name).unlink()
+                raise
+
+
+def with_variables(text: str, variables: Mapping[str, str]) -> str:
+    """Give the text of a file of variables in which each of these is set once, where it stood or at the end."""
+    for name, value in variables.items():
+        line = f"{name}={shlex.quote(value)}"
+        old = re.compile(rf"^([ \t]*(?:export[ \t]+)?){name}[ \t]*=[^\r\n]*(\r?\n|\Z)", re.MULTILINE)
+        if first := old.search(text):
+            rest = old.sub("", text[first.end() :])
+            text = f"{text[: first.start()]}{first[1]}{line}{first[2] or os.linesep}{rest}"
+        else:
+            text += ("" if not text or text.endswith("\n") else "\n") + f"{line}\n"
+    return text
+
+
+def _meltano_project() -> Path:
+    """Find the project as Meltano does: by its variable, or by its file here or above."""
+    named = os.environ.get("MELTANO_PROJECT_ROOT")
+    here = Path.cwd()
+    for folder in [Path(named)] if named else [here, *here.parents]:
+        if (folder / "meltano.yml").is_file():
+            return folder
+    raise Problem("There is no meltano.yml here or above: go into the Meltano project, or use --save env:PATH.")
+
+
+def in_meltano_project() -> bool:
+    """Tell whether there is a Meltano project to write to."""
+    try:
+        _meltano_project()
+    except Problem:
+        return False
+    return True

@@ -1,0 +1,220 @@
+"""The page on this machine alone: it takes TikTok's redirect, shows what happens, and takes the choice.
+
+Whoever knows the `state` gets in, which TikTok's redirect alone does; from then on an address of this run's own is the
+key. Other pages of the browser cannot post to it: they know neither that address nor the token in its form. A name
+that somebody has made point to this machine is refused by the header Host.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socketserver
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
+
+from target_tiktok_audiences.cli.connect import page
+from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.tiktok.oauth import ConsentDenied, WrongState, code_of
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from target_tiktok_audiences.cli.connect.page import View
+
+
+HOST = "127.0.0.1"
+_LARGEST_FORM = 10_000
+_PATIENCE_S = 5
+"""For a browser to send its request, or to fetch the last page."""
+_DECISION_S = 60
+"""For the command to keep what was chosen."""
+
+
+@dataclass(frozen=True)
+class Approved:
+    """The user has approved, and this is the code."""
+
+    code: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Denied:
+    """The user has not approved."""
+
+
+@dataclass(frozen=True)
+class Stray:
+    """Somebody has come with a wrong `state`."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The user has chosen an ad account."""
+
+    advertiser_id: str
+
+
+class LoopbackPage:
+    """The page, from the beginning of a `with` block to its end."""
+
+    def __init__(self, port: int, state: str, redirect_uri: str | None) -> None:
+        try:
+            self._server = _Server((HOST, port), _Handler)
+        except OSError as error:
+            raise Problem(
+                f"The page cannot listen on {HOST}:{port}: {error.strerror}. End what listens there, or choose another"
+                " --port, and register its address for the app."
+            ) from None
+        self._server.page = self
+        port = self._server.server_address[1]
+        self.redirect_uri = redirect_uri or f"http://localhost:{port}/"
+        self.state = state
+        self.key = secrets.token_urlsafe(24)
+        """The last part of the address of this run's own."""
+        self.form_token = secrets.token_urlsafe(24)
+        self.hosts = {f"{HOST}:{port}", f"localhost:{port}", urlsplit(self.redirect_uri).netloc.lower()}
+        self.events: SimpleQueue[Approved | Denied | Stray | Chosen] = SimpleQueue()
+        self.view = page.WAITING
+        self.version = 0
+        self.ended = Event()
+        """Whether the last view is there; whoever has chosen waits for it."""
+        self.last_one_shown = Event()
+
+    def __enter__(self) -> Self:
+        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def show(self, view: View) -> None:
+        """Show something else from now on."""
+        self.view, self.version = view, self.version + 1
+
+    def finish(self, view: View) -> None:
+        """Show the last view, and give the browser a moment to fetch it."""
+        self.show(view)
+        self.ended.set()
+        self.last_one_shown.wait(_PATIENCE_S)
+
+    def next_event(self, deadline: float) -> Approved | Denied | Stray | Chosen:
+        """Wait for the user until that moment of the monotonic clock; raise TimeoutError then."""
+        try:
+            return self.events.get(timeout=max(0, deadline - time.monotonic()))
+        except Empty:
+            raise TimeoutError from None
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False  # a browser opens connections that it never uses
+    page: LoopbackPage
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a browser that hangs up is no news, and a traceback might show the code."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout: ClassVar[float] = _PATIENCE_S
+
+    def do_GET(self) -> None:
+        """Take TikTok's redirect, or show how things stand."""
+        here, url = self.server.page, urlsplit(self.path)
+        if not self._is_meant_for_us():
+            self._send(page.REFUSED)
+        elif self._has_key():
+            if url.query == "version":
+                self._send_text(str(here.version))
+            else:
+                self._send(here.view)
+        elif parse_qs(url.query).keys() & {"state", "auth_code"}:
+            self._take_redirect()
+        else:
+            self._send(page.WAITING if url.path == (urlsplit(here.redirect_uri).path or "/") else page.MISSING)
+
+    def do_POST(self) -> None:
+        """Take the choice, once, and answer with what became of it."""
+        here = self.server.page
+        form = self._form() if self._is_meant_for_us() and self._has_key() else {}
+        token = form.get("token", [""])[0]
+        chosen = form.get("advertiser_id", [""])[0]
+        # Not Origin: under our Referrer-Policy a browser sends none that says anything.
+        if self.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin" or not _same(token, here.form_token):
+            self._send(page.REFUSED)
+        elif chosen not in here.view.offers:
+            self._send(here.view)
+        else:
+            here.events.put(Chosen(chosen))
+            here.ended.wait(_DECISION_S)
+            self._send(here.view)
+
+    def _take_redirect(self) -> None:
+        here = self.server.page
+        try:
+            found: Approved | Denied = Approved(code_of(self.path, here.state))
+        except WrongState:
+            here.events.put(Stray())
+            self._send(page.STRAY)
+            return
+        except ConsentDenied:
+            found = Denied()
+        if here.view is page.WAITING:
+            here.show(page.BUSY)
+            here.events.put(found)
+        # Away from an address with a code in it; the new one is relative, for a tunnel may lead to a folder.
+        self.send_response(303)
+        self.send_header("Location", here.key)
+        self._end_headers(b"")
+
+    def _is_meant_for_us(self) -> bool:
+        return self.headers.get("Host", "").lower() in self.server.page.hosts
+
+    def _has_key(self) -> bool:
+        return _same(urlsplit(self.path).path.rpartition("/")[2], self.server.page.key)
+
+    def _form(self) -> dict[str, list[str]]:
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal() or int(length) > _LARGEST_FORM:
+            return {}
+        return parse_qs(self.rfile.read(int(length)).decode("ascii", "replace"))
+
+    def _send(self, view: View) -> None:
+        here = self.server.page
+        self.send_response(view.status)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self._end_headers(page.html(view, here.version))
+        if here.ended.is_set() and view is here.view:
+            here.last_one_shown.set()
+
+    def _send_text(self, text: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self._end_headers(text.encode())
+
+    def _end_headers(self, body: bytes) -> None:
+        for name, value in page.headers().items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def version_string(self) -> str:
+        """Tell nothing of Python."""
+        return "target-tiktok-audiences"
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - Python's own name
+        """Log nothing: a request's line holds the code."""
+
+
+def _same(one: str, other: str) -> bool:
+    return secrets.compare_digest(one.encode("utf-8", "replace"), other.encode())

@@ -1,0 +1,87 @@
+"""Asks in the terminal. Everything is said on standard error: standard output is for the token, if it is asked for."""
+
+from __future__ import annotations
+
+import select
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from target_tiktok_audiences.cli.output import print_table
+from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.runtime.sanitize import one_line
+from target_tiktok_audiences.tiktok.advertisers import country_of, status_in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from target_tiktok_audiences.tiktok.models import Advertiser
+
+
+_LONGEST_LIST = 20
+_HEADINGS = {"number": "#", "name": "Name", "id": "Advertiser id", "country": "Country", "status": "Status"}
+
+
+def say(text: str) -> None:
+    """Say one line."""
+    click.echo(one_line(text), err=True)
+
+
+def can_ask() -> bool:
+    """Tell whether somebody sits at a terminal who sees questions and can answer."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(question: str, deadline: float) -> str:
+    """Ask for a line; raise TimeoutError at that moment of the monotonic clock. The answer is kept nowhere."""
+    click.echo(f"{question} ", nl=False, err=True)
+    if not select.select([sys.stdin], [], [], max(0, deadline - time.monotonic()))[0]:
+        click.echo(err=True)
+        raise TimeoutError
+    line = sys.stdin.readline()
+    if not line:
+        click.echo(err=True)
+        raise Problem("The input has ended, so nothing was stored. Run the command again, and answer.")
+    return line.strip()
+
+
+def choose(advertisers: Sequence[Advertiser], deadline: float) -> Advertiser:
+    """Let the user choose an ad account by its number in the list, by its id, or after a search."""
+    shown = list(enumerate(advertisers, 1))
+    while True:
+        _show(shown, len(advertisers))
+        answer = ask("Number of the ad account, or words to search for:", deadline)
+        by_number = {str(number): each for number, each in enumerate(advertisers, 1)}
+        by_id = {each.advertiser_id: each for each in advertisers}
+        if answer in by_number or answer in by_id:
+            return by_number.get(answer) or by_id[answer]
+        words = answer.lower().split()
+        shown = [
+            (number, each) for number, each in enumerate(advertisers, 1) if all(word in _text(each) for word in words)
+        ]
+        if not shown:
+            say("None matches. Try fewer words, or press Enter for the whole list.")
+
+
+def _show(shown: Sequence[tuple[int, Advertiser]], of: int) -> None:
+    rows = [
+        {
+            "number": number,
+            "name": each.name or "",
+            "id": each.advertiser_id,
+            "country": each.country or "",
+            "status": status_in_words(each),
+        }
+        for number, each in shown[:_LONGEST_LIST]
+    ]
+    if rows:
+        print_table(rows, _HEADINGS, title="Your ad accounts", err=True)
+    if len(shown) > _LONGEST_LIST:
+        say(f"... and {len(shown) - _LONGEST_LIST:,} more of {of:,}: search by name, id, country or status.")
+
+
+def _text(advertiser: Advertiser) -> str:
+    known = (advertiser.name or "", advertiser.advertiser_id, country_of(advertiser), status_in_words(advertiser))
+    return " ".join(known).lower()

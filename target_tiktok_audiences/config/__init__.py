@@ -1,0 +1,1 @@
+"""Settings: their JSON Schema, their typed form, and what is wrong with a configuration."""

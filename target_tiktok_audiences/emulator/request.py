@@ -1,0 +1,31 @@
+"""What an endpoint is given, and what it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from target_tiktok_audiences.emulator.parameters import text
+
+if TYPE_CHECKING:
+    from target_tiktok_audiences.emulator.accounts import Advertiser, Grant
+    from target_tiktok_audiences.emulator.emulator import Emulator
+    from target_tiktok_audiences.emulator.parameters import Fields
+
+
+if TYPE_CHECKING:
+    Data = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that was let in, with the fields of its query, form or JSON body."""
+
+    grant: Grant
+    fields: Fields
+    fail_later: str | None = None
+    """Why the change that this request asks for will fail when it is processed."""
+
+    def advertiser(self, emulator: Emulator) -> Advertiser:
+        """Find the advertiser that the request is for, or refuse it."""
+        return emulator.accounts.advertiser(self.grant, text(self.fields, "advertiser_id"))

@@ -1,0 +1,1 @@
+"""Who should be in an audience, and who TikTok has been given."""

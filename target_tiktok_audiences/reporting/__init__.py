@@ -1,0 +1,1 @@
+"""What a run reports: report, rejects, progress, summary table."""

@@ -1,0 +1,1 @@
+"""Errors, files, logging and signals. Knows nothing of audiences."""

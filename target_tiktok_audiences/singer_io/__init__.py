@@ -1,0 +1,1 @@
+"""Singer input: bytes to records."""

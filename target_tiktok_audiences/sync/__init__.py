@@ -1,0 +1,1 @@
+"""The run after the end of input: resolve, plan, check, deliver, confirm."""

@@ -1,0 +1,307 @@
+"""What one run does to one audience: decided from counts and the audience's status alone, before anything is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from target_tiktok_audiences.ledger.staging import BYTES_PER_LINE
+
+if TYPE_CHECKING:
+    from target_tiktok_audiences.ledger.delivered import Counts
+    from target_tiktok_audiences.ledger.record_counts import Books
+
+
+MAX_FILE_BYTES = 250_000_000
+MAX_FILES = 49
+"""Files of one call: TikTok recommends fewer than 50."""
+_MAX_ROWS_PER_FILE = MAX_FILE_BYTES // BYTES_PER_LINE
+
+STILLBORN_AFTER = timedelta(hours=48)
+"""TikTok needs at most 48 hours for a change; an audience of nobody after that was too small."""
+OVERDUE_AFTER = timedelta(hours=72)
+"""From then on a hold is a failure: somebody should look."""
+LOOK_FOR_CREATION = timedelta(hours=1)
+"""A creation whose answer was lost may take this long to be listed."""
+NEEDS_DELETION = frozenset({"below_minimum", "too_small"})
+"""Reasons for which TikTok never takes a removal: then to delete the audience is all that is left."""
+FEW_RECORDS = 20
+"""A share of fewer records says nothing about the mapping."""
+
+
+class Do(StrEnum):
+    """The things that a run can do to an audience."""
+
+    CREATE = "CREATE"
+    APPEND = "APPEND"
+    REMOVE = "REMOVE"
+    REPLACE = "REPLACE"
+    DELETE = "DELETE"
+    """Delete the audience itself: only where an erasure needs it and the user allows it."""
+    NOTHING = "NOTHING"
+    HOLD = "HOLD"
+    """Wait: time cures it, and nothing is lost."""
+    FAIL = "FAIL"
+
+
+class Status(StrEnum):
+    """Where an audience stands, derived: TikTok has no field for it."""
+
+    ABSENT = "absent"
+    READY = "ready"
+    PROCESSING = "processing"
+    EXPIRED = "expired"
+    FOREIGN = "foreign"
+    """Of another type, contract or owner."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An audience as TikTok shows it now."""
+
+    status: Status
+    size: int = 0
+    """People matched, TikTok's `cover_num`."""
+    unchanged_for: timedelta | None = None
+    """Time since our last change; None where there was none, or it is not known."""
+    ours: bool = True
+    """Whether its members are ours to remove: it was set by the user or created by us, not just found by its name."""
+    foreign_because: str = ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The settings that a plan obeys."""
+
+    min_audience_size: int
+    max_reject_percent: int
+    batch_size_rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the ledger says of earlier runs, as far as it matters."""
+
+    delivered_known: bool = True
+    """Whether the ledger knows all that the audience holds of ours."""
+    replace_owed: bool = False
+    """Whether a replacement was lost or failed, so that anybody may still be in."""
+    all_parts_came: bool = True
+    """Whether every part that STATE counts came in this run."""
+    last_action: str | None = None
+    creating_for: timedelta | None = None
+    """Time since a creation was sent whose answer was lost."""
+    held_for: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One decision, its reason in a word, and that reason in a sentence for the user."""
+
+    do: Do
+    reason: str = ""
+    message: str = ""
+    rows: int = 0
+    rows_per_file: int = 0
+    overdue: bool = False
+    """Whether a hold has lasted so long that the run should fail."""
+
+    @property
+    def files(self) -> int:
+        """How many files the rows make."""
+        return -(-self.rows // self.rows_per_file) if self.rows else 0
+
+
+def make_plan(load_method: str, counts: Counts, standing: Standing, past: Past, limits: Limits) -> Plan:
+    """Plan one run: at most one call, for TikTok takes no second one while it processes the first."""
+    if standing.status is Status.ABSENT:
+        return _create(counts, past, limits)
+    if standing.status in {Status.FOREIGN, Status.EXPIRED}:
+        return _unusable(standing)
+    if load_method != "append-only" and not standing.ours:
+        return Plan(
+            Do.FAIL,
+            "only_found",
+            "It was found by its name, and who made it is not known: people may be added to it, and nobody removed. Set"
+            " `audience_id` to make it ours, or `load_method: append-only`.",
+        )
+    unknown = past.replace_owed or (load_method == "overwrite" and not past.delivered_known)
+    if not (counts.adds or counts.removals or unknown):
+        stillborn = standing.status is Status.PROCESSING and _is_stillborn(standing)
+        return _too_small(standing) if stillborn else Plan(Do.NOTHING)
+    if standing.status is Status.PROCESSING:
+        return _too_small(standing) if _is_stillborn(standing) else hold_for_processing(past.held_for)
+    return _change(load_method, counts, standing, past, limits, unknown=unknown)
+
+
+def plan_removals(counts: Counts, standing: Standing, past: Past, limits: Limits, *, may_delete: bool) -> Plan:
+    """Plan what takes out at once those who are to leave, and nothing else, whatever the load method.
+
+    `may_delete` allows to delete an audience that TikTok does not let go below its floor.
+    """
+    if standing.status is Status.ABSENT and _may_be_created(past):
+        return _wait_for_creation(past)
+    if standing.status in {Status.ABSENT, Status.EXPIRED} or not counts.removals:
+        return Plan(Do.NOTHING)  # an expired one is empty
+    if standing.status is Status.FOREIGN:
+        return _unusable(standing)
+    left = _left(counts, standing)
+    if standing.status is Status.PROCESSING:
+        plan = _too_small(standing) if _is_stillborn(standing) else hold_for_processing(past.held_for)
+    elif left >= limits.min_audience_size:
+        plan = _call(Do.REMOVE, counts.removals, limits)
+    else:
+        plan = _below_floor(left, limits)
+    return _delete(standing, plan) if may_delete and plan.reason in NEEDS_DELETION else plan
+
+
+def _delete(standing: Standing, needed: Plan) -> Plan:
+    if not standing.ours:
+        return Plan(
+            Do.FAIL,
+            needed.reason,
+            f"{needed.message} It was found by its name, and who made it is not known: delete it in TikTok Ads Manager,"
+            " or set `audience_id` to make it ours.",
+        )
+    return Plan(Do.DELETE, needed.reason)
+
+
+def _left(counts: Counts, standing: Standing) -> int:
+    return max(counts.delivered, standing.size) - counts.removals
+
+
+def _create(counts: Counts, past: Past, limits: Limits) -> Plan:
+    if counts.desired < limits.min_audience_size:
+        return Plan(
+            Do.FAIL,
+            "below_minimum",
+            f"{counts.desired:,} distinct identifiers were accepted, and TikTok needs {limits.min_audience_size:,} for"
+            " a new audience: with fewer it would stay empty for good. It was not created. Run again when the stream"
+            " has more, or with the whole table (`--full-refresh`); or `forget` the stream.",
+        )
+    return _wait_for_creation(past) if _may_be_created(past) else _call(Do.CREATE, counts.desired, limits)
+
+
+def _may_be_created(past: Past) -> bool:
+    return past.creating_for is not None and past.creating_for < LOOK_FOR_CREATION
+
+
+def _wait_for_creation(past: Past) -> Plan:
+    return _hold("create_unknown", "The answer to its creation was lost, and it is not listed yet", past.held_for)
+
+
+def _change(load_method: str, counts: Counts, standing: Standing, past: Past, limits: Limits, *, unknown: bool) -> Plan:
+    """Plan the call to an audience that is ready and differs."""
+    enough = counts.desired >= limits.min_audience_size
+    if unknown and not (past.all_parts_came or past.replace_owed):
+        return Plan(
+            Do.FAIL,
+            "parts_missing",
+            "Its ledger is gone, and other streams have filled it too: replacing its members by what this run brought"
+            " would lose theirs. Run all its streams at once, or keep the ledger (`ledger_path`).",
+        )
+    if unknown and not enough:
+        return _below_floor(counts.desired, limits)
+    if unknown or (load_method == "overwrite" and counts.adds and counts.removals and enough):
+        return _call(Do.REPLACE, counts.desired, limits)
+    left = _left(counts, standing)
+    if counts.removals and left >= limits.min_audience_size and not (counts.adds and past.last_action == "REMOVE"):
+        return _call(Do.REMOVE, counts.removals, limits)
+    return _call(Do.APPEND, counts.adds, limits) if counts.adds else _below_floor(left, limits)
+
+
+def _call(do: Do, rows: int, limits: Limits) -> Plan:
+    rows_per_file = _rows_per_file(rows, limits.batch_size_rows)
+    if rows_per_file > _MAX_ROWS_PER_FILE:
+        return Plan(
+            Do.FAIL,
+            "too_many",
+            f"{rows:,} identifiers are more than one call takes ({MAX_FILES} files of 250 MB). Split the stream over"
+            " several audiences.",
+        )
+    return Plan(do, rows=rows, rows_per_file=rows_per_file)
+
+
+def hold_for_processing(held_for: timedelta | None) -> Plan:
+    """Wait until TikTok has processed what it has."""
+    return _hold("processing", "TikTok is processing an earlier change, which takes up to 48 hours", held_for)
+
+
+def _hold(reason: str, because: str, held_for: timedelta | None) -> Plan:
+    held_for = held_for or timedelta()
+    hours = int(held_for.total_seconds() // 3600)
+    overdue = held_for >= OVERDUE_AFTER
+    waited = f"has waited for {hours} hours" if hours else "waits"
+    message = f"{because}; what differs {waited}, and is sent by a later run."
+    return Plan(
+        Do.HOLD, reason, message + (" That is too long: ask TikTok's support." if overdue else ""), overdue=overdue
+    )
+
+
+def _below_floor(left: int, limits: Limits) -> Plan:
+    return Plan(
+        Do.FAIL,
+        "below_minimum",
+        f"{left:,} people would be left, and TikTok refuses any change that leaves fewer than"
+        f" {limits.min_audience_size:,}. What is to go waits until there are more.",
+    )
+
+
+def _is_stillborn(standing: Standing) -> bool:
+    return standing.size == 0 and standing.unchanged_for is not None and standing.unchanged_for > STILLBORN_AFTER
+
+
+def _too_small(standing: Standing) -> Plan:
+    hours = int((standing.unchanged_for or timedelta()).total_seconds() // 3600)
+    return Plan(
+        Do.FAIL,
+        "too_small",
+        f"It is still empty {hours} hours after its last change: TikTok matched fewer than 1,000 people, or the"
+        " identifiers were hashed from something not normalised. Delete it in TikTok Ads Manager, check the"
+        " contract's settings, and run with the whole table (`--full-refresh`).",
+    )
+
+
+def wrong_mapping(books: list[Books], limits: Limits, *, new: bool, upsert: bool = False) -> Plan | None:
+    """Stop where the stream surely has other data than the contract.
+
+    A few records that come daily into a living audience may all lack an identifier by chance; stopping them would
+    stop the stream for ever. Into a new audience any number counts. For `upsert` rows that have lost their identifier
+    are people who leave, and `max_removal_percent` limits them.
+    """
+    for part in books:
+        records = part.read - part.deleted
+        identifiers = records - part.missing
+        rejected = sum(part.rejected.values())
+        settings = "Check `contract`, `identifier_field`, `apply_hashing` and `default_country`. Nothing was sent."
+        if records and not identifiers and (new or (records >= FEW_RECORDS and not upsert)):
+            message = f"All {records:,} records of stream {part.stream} lack an identifier. {settings}"
+            return Plan(Do.FAIL, "all_missing", message)
+        too_many = rejected * 100 > identifiers * limits.max_reject_percent
+        if too_many and (new or identifiers >= FEW_RECORDS):
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in part.rejected.most_common())
+            message = (
+                f"{rejected:,} of {identifiers:,} identifiers of stream {part.stream} were rejected ({reasons}), more"
+                f" than the {limits.max_reject_percent} % of `max_reject_percent`. {settings}"
+            )
+            return Plan(Do.FAIL, "too_many_rejects", message)
+    return None
+
+
+def _unusable(standing: Standing) -> Plan:
+    if standing.status is Status.FOREIGN:
+        advice = "Set another `audience_name` or `audience_id`; nothing was changed."
+        return Plan(Do.FAIL, "foreign", f"It cannot be filled: {standing.foreign_because}. {advice}")
+    return Plan(
+        Do.FAIL,
+        "expired",
+        "It has expired: TikTok emptied it and lets nobody change it. Delete it in TikTok Ads Manager; the next run"
+        " with the whole table (`--full-refresh`) creates it anew.",
+    )
+
+
+def _rows_per_file(rows: int, wanted: int | None) -> int:
+    """Give the size of the files: as wanted while `MAX_FILES` suffice, then as large as that many must be."""
+    return max(min(wanted or _MAX_ROWS_PER_FILE, _MAX_ROWS_PER_FILE), -(-rows // MAX_FILES))

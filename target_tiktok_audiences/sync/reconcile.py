@@ -1,0 +1,396 @@
+"""One audience's way through a run: resolve, confirm, guard, commit what is desired, plan, deliver, report.
+
+Whatever stops it on the way, the ledger holds the truth so far, and the next run goes on from there.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from target_tiktok_audiences.ledger.database import LedgerError, describe
+from target_tiktok_audiences.ledger.staging import BYTES_PER_LINE
+from target_tiktok_audiences.reporting.formatting import counted
+from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.runtime.signals import signals
+from target_tiktok_audiences.sync.delivery import CreationLost, Delivery, delete, deliver
+from target_tiktok_audiences.sync.guards import check_binding, check_blast_radius
+from target_tiktok_audiences.sync.plan import (
+    Do,
+    Limits,
+    Past,
+    Status,
+    hold_for_processing,
+    make_plan,
+    plan_removals,
+    wrong_mapping,
+)
+from target_tiktok_audiences.sync.resolve import Known, find_by_name, resolve
+from target_tiktok_audiences.sync.state import RememberedAudience
+from target_tiktok_audiences.tiktok.errors import NotEditable, TikTokError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from target_tiktok_audiences.ledger.delivered import Counts
+    from target_tiktok_audiences.ledger.session import OpenLedger
+    from target_tiktok_audiences.ledger.staging import Part
+    from target_tiktok_audiences.reporting.progress import Progress
+    from target_tiktok_audiences.reporting.report import AudienceReport
+    from target_tiktok_audiences.runtime.errors import LedgerUnusable
+    from target_tiktok_audiences.sync.plan import Plan, Standing
+    from target_tiktok_audiences.sync.resolve import Resolved
+    from target_tiktok_audiences.tiktok.client import TikTok
+
+
+if TYPE_CHECKING:
+    Planner = Callable[[Counts, Standing, Past, Limits], Plan]
+
+FAILURES_IN_A_ROW = 3
+"""From then on a run still sends, and fails: somebody should look."""
+
+
+class LedgerGone(Problem):
+    """The ledger that STATE speaks of is not there, and it held what nobody else knows."""
+
+
+@dataclass
+class AudienceRun:
+    """One audience of this run: its ledger, and what the streams brought for it."""
+
+    opened: OpenLedger
+    load_method: str
+    max_removal_percent: int
+    report: AudienceReport
+    remembered: RememberedAudience | None = None
+    """What STATE says of it; brought up to date at the end."""
+    parts: list[Part] = field(default_factory=list)
+    unusable: LedgerUnusable | None = None
+    """Why its ledger cannot be used; then nothing is done for it."""
+    durable: bool = False
+    """Whether the ledger has proved to last."""
+    settled: bool = False
+    """Whether all that was received is with TikTok, or safe in a ledger that has proved to last."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run shares between its audiences."""
+
+    tiktok: TikTok
+    limits: Limits
+    folder: Path
+    dry_run: bool
+    progress: Progress
+
+
+def prove(audience: AudienceRun, *, lasts: bool) -> None:
+    """Find out whether the ledger has proved to last: STATE names it, and a commit that it has.
+
+    If STATE names another, or a later commit, that ledger is gone; the one in its place is read by nobody. `lasts` says
+    whether ledgers are kept at all.
+    """
+    remembered, facts = audience.remembered, audience.opened.ledger.facts
+    if remembered is None or remembered.ledger is None:
+        return
+    audience.durable = lasts and facts.ledger_id == remembered.ledger and facts.commit >= remembered.commit
+    if lasts and not audience.durable:
+        audience.report.warn(
+            "Its ledger is gone: STATE knows another one, or a later state of it, than `ledger_path` has. Is that the"
+            " place of the last run? What only the ledger knew is lost."
+        )
+    if not audience.durable and facts.commit:
+        audience.opened.begin_anew()
+
+
+def reconcile(audience: AudienceRun, around: Surroundings) -> None:
+    """Bring one audience up to date. Raises `Problem`, `TikTokError` and `OSError`; the report says how far it came."""
+    report, opened, tiktok = audience.report, audience.opened, around.tiktok
+    tiktok.not_before = opened.ledger.latest()
+    around.progress.compare(opened.card.name)
+    with _timed(report, "stage"):
+        opened.ledger.stage(audience.parts)
+    report.desired = opened.ledger.facts.desired
+    found = _resolve_and_confirm(audience, tiktok)
+    new, upsert = found.audience_id is None, audience.load_method == "upsert"
+    plan = wrong_mapping(report.books, around.limits, new=new, upsert=upsert)
+    if plan:
+        report.plan, report.reason, report.message = plan.do.value, plan.reason, plan.message
+        return
+    with _timed(report, "commit"):
+        _commit_desired(audience, found, around)
+    _bring_in_step(audience, found, around, partial(make_plan, audience.load_method))
+
+
+def remove_erased(audience: AudienceRun, around: Surroundings, *, may_delete: bool) -> None:
+    """Take out of one audience who was erased, and nothing else but removals that wait; raises as `reconcile` does.
+
+    They are in the ledger already, so whatever stops it, the next run takes them out. No load method keeps them in, and
+    no guard.
+    """
+    around.tiktok.not_before = audience.opened.ledger.latest()
+    found = _resolve_and_confirm(audience, around.tiktok)
+    _bring_in_step(audience, found, around, partial(plan_removals, may_delete=may_delete))
+
+
+def attempt(audience: AudienceRun, tiktok: TikTok, work: Callable[[], None]) -> None:
+    """Do one audience's work, and report and journal how it ended; only a signal gets out."""
+    report, calls_before, before = audience.report, len(tiktok.calls), audience.remembered
+    try:
+        work()
+    except (OSError, Problem, TikTokError) as error:
+        report.outcome, report.message = "failed", describe(error)
+    except LedgerError as error:
+        report.outcome, report.message = "failed", f"Its ledger cannot be read or written: {describe(error)}"
+    signals.check()  # an error may be all that the ledger's database has made of a signal
+    calls = tiktok.calls[calls_before:]
+    report.calls = len(calls)
+    report.request_ids = [call.request_id for call in calls if call.changes and call.request_id]
+    try:
+        audience.opened.ledger.journal(report.as_dict(), tiktok.now)
+        audience.opened.save()
+    except (LedgerError, Problem) as error:
+        audience.settled, audience.remembered = False, before  # STATE must not name a commit that may not last
+        if report.outcome != "failed":
+            report.outcome, report.message = "failed", f"Its ledger cannot be kept: {describe(error)}"
+
+
+def _resolve_and_confirm(audience: AudienceRun, tiktok: TikTok) -> Resolved:
+    report, opened = audience.report, audience.opened
+    with _timed(report, "resolve"):
+        found = resolve(tiktok, opened.card, _known(audience))
+        _describe(report, found)
+        _check_gone(audience, found)
+    with _timed(report, "confirm"):
+        opened.ledger.take_back_the_future(tiktok.now)
+        _confirm(audience, found, tiktok.now)
+    return found
+
+
+def _bring_in_step(audience: AudienceRun, found: Resolved, around: Surroundings, make: Planner) -> None:
+    """Plan from what the ledger holds, carry that out, and close the books."""
+    report, opened, tiktok = audience.report, audience.opened, around.tiktok
+    try:
+        with _timed(report, "plan"):
+            if _state_proves_delivered(audience, found):
+                opened.ledger.take_as_delivered(exact=audience.remembered is not None and audience.remembered.exact)
+            counts = opened.ledger.counts()
+            plan = make(counts, found.standing, _past(audience, tiktok.now), around.limits)
+        report.delivered_before = counts.delivered
+        report.plan, report.reason, report.message = plan.do.value, plan.reason, plan.message
+        with _timed(report, "deliver"):
+            _carry_out(plan, counts, audience, found, around)
+    except BaseException:
+        if not signals.received:  # then it is time to go, and no STATE is made
+            with suppress(LedgerError):  # the ledger may be what has failed, and that is to be told
+                _close_books(audience, found, tiktok.now)
+        raise
+    _close_books(audience, found, tiktok.now)
+
+
+def _known(audience: AudienceRun) -> Known:
+    facts, remembered = audience.opened.ledger.facts, audience.remembered
+    if facts.audience_id:
+        return Known(facts.audience_id, facts.origin, facts.changed_at, facts.creating_since)
+    if remembered and remembered.audience_id:
+        return Known(remembered.audience_id, remembered.origin, remembered.changed_at, facts.creating_since)
+    return Known(creating_since=facts.creating_since)
+
+
+def _check_gone(audience: AudienceRun, found: Resolved) -> None:
+    """Stop where the ledger is gone and knew what nobody else does. Raises `LedgerGone`."""
+    remembered = audience.remembered
+    if audience.durable or remembered is None or remembered.ledger is None:
+        return
+    if remembered.held:
+        raise LedgerGone(f"Its ledger is gone, and with it what waited to be sent. {_REBUILD}")
+    if found.error and found.error != remembered.error:
+        raise LedgerGone(
+            f"Its ledger is gone, and TikTok has failed a change since ({found.error.rstrip('.')}): nobody knows whose."
+            f" {_REBUILD}"
+        )
+
+
+_REBUILD = (
+    "Rebuild it: set `audience_id`, and run once with `load_method: overwrite`, `max_removal_percent: 100` and the"
+    " whole table (`--full-refresh`); then go on with any method. Keep `ledger_path` between runs."
+)
+
+
+def _confirm(audience: AudienceRun, found: Resolved, now: datetime) -> None:
+    """Tie the ledger to the audience, and take notice of what has become of the changes in flight."""
+    ledger = audience.opened.ledger
+    if found.audience_id is None:
+        ledger.start_again()
+        return
+    audience.opened.found(found.audience_id)
+    ledger.belongs_to(found.audience_id, found.origin)
+    if ledger.confirm(found.error, now, ready=found.standing.status is Status.READY):
+        audience.report.warn(
+            f"TikTok has failed an earlier change: {(found.error or '').rstrip('.')}. What it was to do is sent again."
+        )
+
+
+def _commit_desired(audience: AudienceRun, found: Resolved, around: Surroundings) -> None:
+    """Guard, and commit who should be in the audience; from here on the ledger holds what the streams brought."""
+    ledger, remembered = audience.opened.ledger, audience.remembered
+    bindings = [part.binding for part in audience.parts]
+    bound = [binding for binding, _, _ in ledger.parts()]
+    for binding in bindings:
+        check_binding(bound, binding, {other.field for other in bindings if other.stream == binding.stream})
+    reference = {**remembered.parts, "": remembered.desired} if remembered and remembered.parts else None
+    replaces = (
+        audience.load_method == "overwrite"
+        and found.audience_id is not None
+        and found.standing.ours
+        and not ledger.facts.delivered_known
+    )
+    if bindings:
+        with ledger.revision(bindings, around.tiktok.now) as revision:
+            check_blast_radius(revision, audience.max_removal_percent, reference, replaces=replaces)
+        audience.opened.owe(tuple(bound.stream for bound, _, _ in ledger.parts()))
+
+
+def _state_proves_delivered(audience: AudienceRun, found: Resolved) -> bool:
+    """Tell whether STATE's digest says that the audience holds what is desired, though no ledger says so.
+
+    `overwrite` must know as well that it holds nobody else.
+    """
+    ledger, remembered = audience.opened.ledger, audience.remembered
+    return (
+        remembered is not None
+        and not audience.durable
+        and remembered.digest is not None
+        and (remembered.exact or audience.load_method != "overwrite")
+        and remembered.audience_id == found.audience_id
+        and found.standing.status is Status.READY
+        and not ledger.facts.delivered_known
+        and remembered.digest == ledger.set_digest()
+    )
+
+
+def _past(audience: AudienceRun, now: datetime) -> Past:
+    facts, remembered = audience.opened.ledger.facts, audience.remembered
+    came: Mapping[str, object] = {part.binding.stream: part for part in audience.parts}
+    return Past(
+        delivered_known=facts.delivered_known,
+        replace_owed=facts.replace_owed,
+        all_parts_came=remembered is None or remembered.parts.keys() <= came.keys(),
+        last_action=facts.last_action,
+        creating_for=now - facts.creating_since if facts.creating_since else None,
+        held_for=now - facts.held_since if facts.held_since else None,
+    )
+
+
+def _carry_out(plan: Plan, counts: Counts, audience: AudienceRun, found: Resolved, around: Surroundings) -> None:
+    report, opened = audience.report, audience.opened
+    if plan.do is Do.FAIL:
+        return
+    if plan.do is Do.HOLD:
+        report.outcome = "failed" if plan.overdue else "held"
+        return
+    if plan.do is Do.NOTHING:
+        report.outcome = "ok"
+        return
+    if around.dry_run:
+        report.outcome = "planned"
+        sent = f"send {counted(plan.rows, 'identifier')} in {counted(plan.files, 'file')}"
+        report.message = f"Would {'delete the audience' if plan.do is Do.DELETE else sent}."
+        return
+    if plan.do is Do.DELETE:
+        delete(opened, found.audience_id, around.tiktok)
+        report.outcome, report.removed = "ok", counts.delivered
+        return
+    try:
+        delivery = deliver(plan, found.audience_id, opened, around.folder, around.tiktok, around.progress)
+    except NotEditable as refused:
+        held = hold_for_processing(_past(audience, around.tiktok.now).held_for)
+        report.plan, report.reason, report.message = held.do.value, held.reason, f"{refused} {held.message}"
+        report.outcome = "failed" if held.overdue else "held"
+        return
+    except CreationLost as lost:
+        delivery = _look_for_creation(lost, opened, around.tiktok)
+    report.outcome, report.audience_id = "ok", delivery.audience_id
+    report.sent, report.files, report.bytes = delivery.rows, delivery.files, delivery.rows * BYTES_PER_LINE
+    report.added = 0 if plan.do is Do.REMOVE else counts.adds
+    report.removed = counts.removals if plan.do in {Do.REMOVE, Do.REPLACE} else 0
+    opened.found(delivery.audience_id)
+    opened.ledger.belongs_to(delivery.audience_id, found.origin)
+
+
+def _look_for_creation(lost: CreationLost, opened: OpenLedger, tiktok: TikTok) -> Delivery:
+    """Look for an audience whose creation was not answered: none had its name a moment ago, so a new one is ours."""
+    ledger, card = opened.ledger, opened.card
+    try:
+        made = find_by_name(tiktok, card.advertiser_id, card.name)
+    except (Problem, TikTokError):
+        made = None
+    since = ledger.facts.creating_since
+    if made is None or made.created_at is None or since is None or made.created_at < since:
+        ledger.lost(lost.change)
+        raise lost
+    ledger.accepted(lost.change, Do.CREATE.value, made.audience_id, tiktok.now)
+    return Delivery(made.audience_id, lost.rows, lost.files)
+
+
+def _close_books(audience: AudienceRun, found: Resolved, now: datetime) -> None:
+    """Count what was done and what waits, and make the audience's new entry for STATE."""
+    report, ledger = audience.report, audience.opened.ledger
+    counts = ledger.counts()
+    waiting = counts.adds + counts.removals
+    settled = not (waiting or ledger.facts.replace_owed)
+    since = now if report.sent else ledger.facts.held_since or now  # a call that was accepted is no standstill
+    ledger.hold(None if settled else since)
+    facts, parts = ledger.facts, ledger.parts()
+    report.desired, report.delivered, report.waiting = counts.desired, counts.delivered, waiting
+    report.in_flight = ledger.in_flight()
+    report.held_since = facts.held_since.isoformat() if facts.held_since else None
+    report.parts = [
+        {"stream": b.stream, "field": b.field, "people": rows, "seen_at": at.isoformat()} for b, rows, at in parts
+    ]
+    if facts.failures >= FAILURES_IN_A_ROW and report.outcome == "ok":
+        report.outcome = "failed"
+        report.message = f"TikTok has failed {facts.failures} changes in a row after accepting them; ask its support."
+    if waiting and report.outcome == "ok":
+        report.message = f"{waiting:,} more wait for a later run: TikTok takes one change at a time."
+    audience.settled = audience.durable or (settled and facts.audience_id is not None)
+    card = audience.opened.card
+    card.streams, card.load_method = tuple(b.stream for b, _, _ in parts), audience.load_method
+    card.owed = not settled or report.in_flight > 0
+    changed_at = facts.changed_at or (audience.remembered.changed_at if audience.remembered else None)
+    people: dict[str, int] = {}
+    for binding, rows, _ in parts:
+        people[binding.stream] = people.get(binding.stream, 0) + rows
+    audience.remembered = RememberedAudience(
+        audience_id=facts.audience_id,
+        origin=found.origin if facts.audience_id else None,
+        ledger=facts.ledger_id,
+        commit=facts.commit,
+        parts=people,
+        desired=counts.desired,
+        digest=ledger.set_digest() if settled and not counts.unsure and facts.audience_id else None,
+        exact=facts.delivered_known,
+        changed_at=min(changed_at, now) if changed_at else None,
+        error=facts.error,
+        held=not settled,
+    )
+
+
+def _describe(report: AudienceReport, found: Resolved) -> None:
+    report.audience_id, report.origin, report.status = found.audience_id, found.origin, found.standing.status.value
+    report.cover_num = found.standing.size if found.audience_id else None
+    report.expires_at = found.expires_at.isoformat() if found.expires_at else None
+
+
+@contextmanager
+def _timed(report: AudienceReport, stage: str) -> Iterator[None]:
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        report.seconds[stage] = round(time.monotonic() - started, 3)

@@ -1,0 +1,335 @@
+"""One run: the audiences that its streams feed, and the end of input, when each is brought up to date."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from target_tiktok_audiences.ledger.catalog import LedgerFolder
+from target_tiktok_audiences.ledger.database import LedgerError, describe, load_database
+from target_tiktok_audiences.ledger.metadata import Card
+from target_tiktok_audiences.ledger.record_counts import Books
+from target_tiktok_audiences.ledger.staging import Binding, Part
+from target_tiktok_audiences.reporting.progress import begin_progress
+from target_tiktok_audiences.reporting.rejects import RejectsFile
+from target_tiktok_audiences.reporting.report import AudienceReport, RunReport
+from target_tiktok_audiences.runtime.errors import LedgerBusy, LedgerUnusable, Problem
+from target_tiktok_audiences.runtime.files import PrivateFolder
+from target_tiktok_audiences.runtime.signals import signals
+from target_tiktok_audiences.sync.guards import check_bookmark
+from target_tiktok_audiences.sync.plan import Limits
+from target_tiktok_audiences.sync.reconcile import AudienceRun, Surroundings, attempt, prove, reconcile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from target_tiktok_audiences.config.settings import Feed, Settings
+    from target_tiktok_audiences.sync.state import RememberedAudience
+    from target_tiktok_audiences.tiktok.client import TikTok
+
+
+log = logging.getLogger(__name__)
+
+
+class FeedConflict(Problem):
+    """Feeds that cannot be together, or a stream that its load method cannot take."""
+
+
+class RunFailed(Exception):
+    """At least one audience failed; the text is the last line that the user reads."""
+
+
+class Run:
+    """Everything of one run that outlives its streams.
+
+    While they are read, `part` gives each feed its place to stage; `finish` does the rest. Nothing changes TikTok
+    before `finish`.
+    """
+
+    def __init__(self, settings: Settings, tiktok: TikTok, version: str) -> None:
+        self.settings = settings
+        self.remembered: dict[str, RememberedAudience] = {}
+        """The audiences as STATE gave them; `finish` brings them up to date."""
+        self.report = RunReport(version, datetime.now(UTC).isoformat(timespec="seconds"), settings.dry_run)
+        self.rejects: RejectsFile | None = None
+        self.progress = begin_progress()
+        self._started = time.monotonic()
+        self._tiktok = tiktok
+        self._audiences: dict[str, AudienceRun] = {}
+        self._feeds: dict[str, Feed] = {}
+        self._parts: dict[tuple[str, Feed], Part] = {}
+        self._skipped: dict[tuple[str, Feed | None], Books] = {}
+        self._bookmarks: dict[str, Mapping[str, Any]] = {}
+        self._looked = self._finished = False
+        if settings.report_path:
+            self.report.save(settings.report_path)  # now, so that a wrong path is no surprise at the end
+        try:
+            self._folder = PrivateFolder()
+            self._ledgers = LedgerFolder(settings.ledger_path, self._folder.path, dry_run=settings.dry_run)
+            if settings.rejects_path:
+                self.rejects = RejectsFile(settings.rejects_path, with_key=settings.rejects_key)
+        except (OSError, Problem) as error:
+            self.close(describe(error), 1)
+            raise
+
+    # While streams are read
+
+    def part(self, feed: Feed, name: str, stream: str, keys: Sequence[str]) -> Part:
+        """Give the place where a feed stages; the same one again when the stream's SCHEMA comes again, changed.
+
+        `keys` are the stream's key properties. Raises `Problem`.
+        """
+        by_key = () if feed.load_method == "append-only" else tuple(keys)
+        if (stream, feed) in self._parts:
+            part = self._parts[stream, feed]
+            if part.binding.keys != by_key:
+                raise FeedConflict(
+                    f"Stream {stream} has changed its key in mid-stream, and `load_method: {feed.load_method}` goes by"
+                    " it. Let the tap send the stream with one key."
+                )
+            return part
+        if feed.load_method == "upsert" and not keys:
+            raise FeedConflict(
+                f"Stream {stream} has no key, and `load_method: upsert` goes by it. Give the tap a key"
+                " (table-key-properties in its metadata), or take another load method."
+            )
+        audience = self._audience(feed, name)
+        binding = Binding(
+            stream, feed.identifier_field, feed.apply_hashing, feed.default_country, feed.load_method, by_key
+        )
+        if any((other.binding.stream, other.binding.field) == (stream, binding.field) for other in audience.parts):
+            raise FeedConflict(
+                f"Two feeds bring column `{binding.field}` of stream {stream} into one audience, and differ in other"
+                " settings. Make them one, or give each its own `audience_name`."
+            )
+        part = Part(binding, self._folder.path / f"part-{len(self._parts)}.csv")
+        audience.parts.append(part)
+        audience.report.books.append(part.books)
+        self._parts[stream, feed] = part
+        if not self._looked:
+            self._looked = True
+            self._look_ahead()
+        return part
+
+    def _look_ahead(self) -> None:
+        """Raise what TikTok says if it surely refuses all that the run is for: better now than when all is read.
+
+        Where it refuses some of the advertisers, that is told now, and the others are not left without their run.
+        """
+        advertiser_ids = {feed.advertiser_id for feed in self.settings.feeds}
+        refusals = {each: refusal for each in sorted(advertiser_ids) if (refusal := self._tiktok.refusal(each))}
+        for refusal in refusals.values():
+            if len(refusals) == len(advertiser_ids):
+                raise refusal
+        for advertiser_id, refusal in refusals.items():
+            log.error("Advertiser %s will fail, and the others go on: %s", advertiser_id, refusal)
+
+    def skip(self, stream: str, feed: Feed | None) -> Books:
+        """Give the books of a stream that does not fit a feed, or that no feed names."""
+        if (stream, feed) not in self._skipped:
+            self._skipped[stream, feed] = Books(stream)
+            self.report.unmatched.append(self._skipped[stream, feed])
+        return self._skipped[stream, feed]
+
+    def count_rejected(self) -> int:
+        """Count the records that were rejected so far."""
+        return sum(part.books.rejected.total() for part in self._parts.values())
+
+    def begin(self, stream: str, bookmark: Mapping[str, Any]) -> None:
+        """Note what STATE said of a stream before its first record: whether the tap sends its table, or goes on."""
+        self._bookmarks.setdefault(stream, bookmark)
+
+    def remember(self, audiences: Mapping[str, RememberedAudience]) -> None:
+        """Take what a STATE says of audiences; what an earlier one said stays."""
+        self.remembered = {**audiences, **self.remembered}
+
+    def _audience(self, feed: Feed, name: str) -> AudienceRun:
+        card = Card(
+            api_host=self.settings.api_host,
+            advertiser_id=feed.advertiser_id,
+            contract=feed.contract.name,
+            name=name,
+            audience_id=feed.audience_id,
+            pinned=feed.audience_id is not None,
+            load_method=feed.load_method,
+            retention_in_days=feed.retention_in_days,
+        )
+        key = _key(card)
+        if key in self._audiences:
+            self._check_alike(feed, self._feeds[key], name)
+            return self._audiences[key]
+        if feed.load_method == "upsert" and not self._ledgers.lasts:
+            raise FeedConflict(
+                "`load_method: upsert` removes people by what the ledger knows, and `ledger_path: :memory:` keeps none."
+                " Give the ledger a folder that lasts, or use append-only or overwrite."
+            )
+        self._feeds[key] = feed
+        return self._open(key, card, feed.max_removal_percent)
+
+    def _open(self, key: str, card: Card, max_removal_percent: int) -> AudienceRun:
+        report = AudienceReport(card.name, card.advertiser_id, card.contract, card.load_method, card.audience_id)
+        with signals.held():
+            load_database()
+        try:
+            opened, unusable = self._ledgers.open(card), None
+        except LedgerUnusable as problem:  # the other audiences go on
+            log.error("%s: %s", report.title, problem)  # noqa: TRY400
+            opened, unusable = LedgerFolder(None, self._folder.path).open(card), problem
+        if opened.warning:
+            log.warning("%s: %s", report.title, opened.warning)
+            report.warn(opened.warning)
+        audience = AudienceRun(opened, card.load_method, max_removal_percent, report, unusable=unusable)
+        self._audiences[key] = audience
+        self.report.audiences.append(report)
+        return audience
+
+    @staticmethod
+    def _check_alike(feed: Feed, first: Feed, name: str) -> None:
+        for setting in ("contract", "load_method", "retention_in_days"):
+            ours, theirs = (getattr(each, setting) for each in (feed, first))
+            if ours != theirs:
+                raise FeedConflict(
+                    f'Two feeds of audience "{name}" (advertiser {feed.advertiser_id}) differ in `{setting}`:'
+                    f" {getattr(theirs, 'name', theirs)} and {getattr(ours, 'name', ours)}. Give each its own"
+                    " `audience_name`."
+                )
+
+    # At the end of input
+
+    def check_credentials(self) -> None:
+        """Prove, without a change, that the token may read the audiences of each advertiser. Raises `TikTokError`."""
+        self._tiktok.user()
+        for advertiser_id in sorted({feed.advertiser_id for feed in self.settings.feeds}):
+            self._tiktok.advertisers([advertiser_id])
+            next(self._tiktok.audiences(advertiser_id), None)
+
+    def finish(self, bookmark_of: Callable[[str], Mapping[str, Any]]) -> None:
+        """Bring every audience up to date, each by itself; raises `RunFailed` at the end if one failed."""
+        for stream, _ in self._parts:
+            self.begin(stream, bookmark_of(stream))
+        if self.rejects:
+            self.rejects.close()  # before anything is sent, for it may fail
+        self._open_owed()
+        limits = Limits(
+            self.settings.min_audience_size, self.settings.max_reject_percent, self.settings.batch_size_rows
+        )
+        around = Surroundings(self._tiktok, limits, self._folder.path, self.settings.dry_run, self.progress)
+        for key, audience in self._audiences.items():
+            self._bring_up_to_date(key, audience, around)
+        self._finished = True
+        self.progress.close()  # STATE may go to the same terminal
+        failed = [audience for audience in self.report.audiences if audience.outcome == "failed"]
+        if failed:
+            told = " ".join(f"{audience.title}: {audience.message}" for audience in failed)
+            count = f"{len(failed)} of {len(self._audiences)} audiences failed. " if len(self._audiences) > 1 else ""
+            raise RunFailed(count + told)
+
+    def _open_owed(self) -> None:
+        """Open the ledgers that owe something though no stream came for them in this run."""
+        host = self.settings.api_host
+        ours = {feed.advertiser_id for feed in self.settings.feeds}
+        limit = min(feed.max_removal_percent for feed in self.settings.feeds)
+        for _, card in self._ledgers.cards():
+            opened = [audience.opened.card for audience in self._audiences.values()]
+            theirs = card.api_host != host or card.advertiser_id not in ours
+            if not theirs and self._ledgers.owes(card) and not any(map(card.is_of, opened)):
+                try:
+                    self._open(_key(card), card, limit)
+                except LedgerBusy:
+                    continue  # another run is at it
+
+    def _bring_up_to_date(self, key: str, audience: AudienceRun, around: Surroundings) -> None:
+        audience.remembered = self.remembered.get(key)
+        attempt(audience, self._tiktok, partial(self._check_and_reconcile, key, audience, around))
+        if audience.remembered:
+            self.remembered[key] = audience.remembered
+        audience.report.log()
+
+    def _check_and_reconcile(self, key: str, audience: AudienceRun, around: Surroundings) -> None:
+        if audience.unusable:
+            raise audience.unusable
+        prove(audience, lasts=self._ledgers.lasts)
+        known = {bound.stream for bound, _, _ in audience.opened.ledger.parts()}
+        for stream in {part.binding.stream for part in audience.parts}:
+            check_bookmark(stream, audience.load_method, self._bookmarks[stream], known)
+        self._check_moved(key, audience)
+        reconcile(audience, around)
+
+    def _check_moved(self, key: str, audience: AudienceRun) -> None:
+        """Raise `FeedConflict` if a stream left another audience for this one: its people would stay there for ever.
+
+        STATE says what the stream filled before, and that audience's card that it was not forgotten since.
+        """
+        known = {bound.stream for bound, _, _ in audience.opened.ledger.parts()}
+        cards = {_key(card): card for _, card in self._ledgers.cards()}
+        for stream in {part.binding.stream for part in audience.parts} - known:
+            for left, remembered in self.remembered.items():
+                fed = left in self._audiences and any(p.binding.stream == stream for p in self._audiences[left].parts)
+                if left == key or fed or stream not in remembered.parts or left not in cards:
+                    continue
+                if stream in cards[left].streams:
+                    raise FeedConflict(
+                        f'Stream {stream} filled audience "{cards[left].name}" (advertiser {cards[left].advertiser_id})'
+                        f" until now, and its people would stay there. Set it back; or let them leave first: `forget"
+                        f' {stream} --audience "{cards[left].name}"`.'
+                    )
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything received is with TikTok or safe in a ledger, so that the tap's STATE may go out."""
+        settled = all(audience.settled for audience in self._audiences.values() if audience.parts)
+        return self._finished and not self.settings.dry_run and settled
+
+    def close(self, message: str, exit_code: int) -> None:
+        """Let go of ledgers and connections, remove what was staged, and report how the run ended.
+
+        What fails on the way keeps nothing else from being done. Raises `RunFailed` for it if the run was good so far.
+        """
+        self.progress.close()
+        failures = [failure for let_go in self._held() if (failure := _failure_of(let_go))]
+        failed = exit_code or failures
+        held = any(audience.outcome == "held" for audience in self.report.audiences)
+        self.report.outcome = "failed" if failed else "held" if held else "ok"
+        self.report.exit_code = exit_code or int(bool(failures))
+        self.report.message = message or " ".join(failures)
+        self.report.seconds = round(time.monotonic() - self._started, 3)
+        if (path := self.settings.report_path) and (failure := _failure_of(partial(self.report.save, path))):
+            failures.append(failure)
+        if self.report.audiences and sys.stderr and sys.stderr.isatty():
+            from target_tiktok_audiences.reporting.summary_table import show  # noqa: PLC0415 - rich takes long to load
+
+            show(self.report)
+        if failures and not exit_code:
+            raise RunFailed(f"{' '.join(failures)} What the run had to do is done.")
+        for failure in failures:
+            log.error("%s", failure)
+
+    def _held(self) -> Iterator[Callable[[], object]]:
+        """Give what lets go of each thing that the run holds."""
+        if self.rejects:
+            yield self.rejects.close
+        for part in self._parts.values():
+            yield part.close
+        for audience in self._audiences.values():
+            yield audience.opened.close
+        if folder := getattr(self, "_folder", None):
+            yield folder.close
+        yield self._tiktok.close
+
+
+def _failure_of(action: Callable[[], object]) -> str:
+    """Do something, and give what went wrong with it, if anything."""
+    try:
+        action()
+    except (LedgerError, OSError, Problem) as error:
+        return describe(error)
+    return ""
+
+
+def _key(card: Card) -> str:
+    """Name an audience for STATE: by the id that was set, else by its name."""
+    return f"{card.advertiser_id}#{card.audience_id}" if card.pinned else f"{card.advertiser_id}/{card.name}"
