@@ -23,7 +23,7 @@ from measure import RSS_UNIT, hardware
 from target_tiktok_audiences.ledger.ledger import Ledger
 from target_tiktok_audiences.ledger.staging import Binding, Part
 from target_tiktok_audiences.sync.delivery import write_files
-from target_tiktok_audiences.sync.plan import Do, Limits, Past, Standing, Status, make_plan
+from target_tiktok_audiences.sync.plan import Action, AudienceStatus, ChangeHistory, Limits, Status, make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,7 +137,7 @@ def _ledger(folder: Path, rows: int) -> dict[str, Any]:
         pass
     clock.lap("revision")
     counts = ledger.counts()
-    plan = make_plan("overwrite", counts, Standing(Status.READY, rows), Past(), Limits(1000, 50))
+    plan = make_plan("overwrite", counts, AudienceStatus(Status.READY, rows), ChangeHistory(), Limits(1000, 50))
     clock.lap("counts")
     ledger.call_rows(plan.do.value)
     upload = folder / "upload"
@@ -145,7 +145,7 @@ def _ledger(folder: Path, rows: int) -> dict[str, Any]:
     files = write_files(plan, ledger, upload)
     clock.lap("files")
     result = clock.result()
-    _check((plan.do, counts.adds, counts.removals) == (Do.REPLACE, rows // CHANGED, rows // CHANGED))
+    _check((plan.do, counts.adds, counts.removals) == (Action.REPLACE, rows // CHANGED, rows // CHANGED))
     _check(sum(file.path.stat().st_size for file in files) == rows * 65)
 
     change = ledger.intend(plan.do.value, now)

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.config.settings import Feed
     from target_tiktok_audiences.contracts.contract import BulkDigester
     from target_tiktok_audiences.contracts.rejection import Rejection
-    from target_tiktok_audiences.ledger.record_counts import Books
+    from target_tiktok_audiences.ledger.record_counts import RecordCounts
     from target_tiktok_audiences.ledger.staging import Part
-    from target_tiktok_audiences.singer_io.json_lines import Columns, Place
+    from target_tiktok_audiences.singer_io.json_lines import Columns, InputPosition
     from target_tiktok_audiences.singer_io.reader import MessageReader
     from target_tiktok_audiences.sync.run import Run
 
@@ -56,7 +56,7 @@ class Intake:
     part: Part
 
 
-class StreamSink(RecordSink):
+class AudienceSink(RecordSink):
     """Stages one stream. Nothing is published here: that happens once, at the end of input."""
 
     def __init__(
@@ -78,7 +78,7 @@ class StreamSink(RecordSink):
         self._bookmark = bookmark
         self._begun = False
         self._intakes: list[Intake] = []
-        self._unmatched: list[Books] = []
+        self._unmatched: list[RecordCounts] = []
         if not dropped and stream_name != CREDENTIAL_CHECK_STREAM:
             self._open()
 
@@ -99,7 +99,7 @@ class StreamSink(RecordSink):
                 None,
             )
         if not any(self.config.get(setting) for setting in TRANSFORMING):
-            self._reader.express.open(self.stream_name, self.columns, self.take)
+            self._reader.fast_path.open(self.stream_name, self.columns, self.take)
 
     def _intake(self, feed: Feed, name: str) -> Intake:
         for error in name_errors(name):
@@ -123,7 +123,7 @@ class StreamSink(RecordSink):
         """Stage the identifiers of one record that came the SDK's way."""
         self._stage({name: [record.get(name, ABSENT)] for name in self.columns}, 1, self._reader.place)
 
-    def take(self, columns: Columns, count: int, place: Place) -> bool:
+    def take(self, columns: Columns, count: int, place: InputPosition) -> bool:
         """Stage the identifiers of records that came by the express lane, unless one lacks its key."""
         if any(ABSENT in columns[name] for name in self.key_properties):
             return False
@@ -133,7 +133,7 @@ class StreamSink(RecordSink):
         self.record_counter_metric.increment(count)
         return True
 
-    def _stage(self, columns: Columns, count: int, place: Place) -> None:
+    def _stage(self, columns: Columns, count: int, place: InputPosition) -> None:
         """Stage and count. A record marked as deleted adds nobody, in any load method."""
         if not self._begun:
             self._begun = True
@@ -152,7 +152,7 @@ class StreamSink(RecordSink):
             if part.binding.keys:
                 keys = zip(*(columns[name] for name in self.key_properties), strict=True)
                 said = [gone or value is not ABSENT for gone, value in zip(deleted, values, strict=True)]
-                part.say(list(compress(keys, said)), list(compress(digests, said)))
+                part.add_keyed(list(compress(keys, said)), list(compress(digests, said)))
             else:
                 part.add([digest for digest in digests if digest])
         for books in self._unmatched:
@@ -166,7 +166,7 @@ class StreamSink(RecordSink):
         found: Sequence[bytes | Rejection | None],
         deleted: Sequence[bool],
         columns: Columns,
-        place: Place,
+        place: InputPosition,
     ) -> list[bytes | None]:
         """Give the digests; where there is none, count why."""
         books, digests = intake.part.books, list[bytes | None]()
@@ -185,7 +185,7 @@ class StreamSink(RecordSink):
             digests.append(digest)
         return digests
 
-    def _note_reject(self, feed: Feed, reason: Rejection, place: Place, key: dict[str, Any]) -> None:
+    def _note_reject(self, feed: Feed, reason: Rejection, place: InputPosition, key: dict[str, Any]) -> None:
         if (rejects := self._run.rejects) is not None:
             identifiers = {intake.feed.identifier_field for intake in self._intakes}
             told = {name: value for name, value in key.items() if name not in identifiers}
@@ -247,7 +247,7 @@ class StreamSink(RecordSink):
                 )
 
 
-def _describe(invalid: InvalidRecord, stream: str, place: Place) -> str:
+def _describe(invalid: InvalidRecord, stream: str, place: InputPosition) -> str:
     cause = invalid.__cause__
     path = list(getattr(cause, "absolute_path", []))  # below the column, keys may be data
     column = f"column {quoted(path[0])}" if path else "a record"

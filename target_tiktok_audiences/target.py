@@ -31,15 +31,15 @@ from target_tiktok_audiences.config.schema import SCHEMA
 from target_tiktok_audiences.config.settings import Settings
 from target_tiktok_audiences.ledger.database import describe
 from target_tiktok_audiences.runtime import stdio
-from target_tiktok_audiences.runtime.errors import Problem
-from target_tiktok_audiences.runtime.logs import hush, keep_to_one_line
+from target_tiktok_audiences.runtime.errors import UserError
+from target_tiktok_audiences.runtime.logs import keep_to_one_line, quiet_noisy_loggers
 from target_tiktok_audiences.runtime.sanitize import is_plain, one_line
 from target_tiktok_audiences.runtime.signals import signals
 from target_tiktok_audiences.singer_io.batch import Batch
 from target_tiktok_audiences.singer_io.json_lines import DELETED_AT, records_of
 from target_tiktok_audiences.singer_io.reader import MessageReader
 from target_tiktok_audiences.singer_io.schema_checks import map_problem
-from target_tiktok_audiences.sinks import CREDENTIAL_CHECK_STREAM, StreamMismatch, StreamSink
+from target_tiktok_audiences.sinks import CREDENTIAL_CHECK_STREAM, AudienceSink, StreamMismatch
 from target_tiktok_audiences.sync import state
 from target_tiktok_audiences.sync.run import Run, RunFailed
 from target_tiktok_audiences.tiktok.client import TikTok
@@ -52,10 +52,10 @@ if TYPE_CHECKING:
     from singer_sdk import Sink
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
 
-    from target_tiktok_audiences.singer_io.json_lines import Place
+    from target_tiktok_audiences.singer_io.json_lines import InputPosition
 
 
-EXPECTED = (SingerSDKError, SingerError, TikTokError, Problem, RunFailed, OSError)
+EXPECTED = (SingerSDKError, SingerError, TikTokError, UserError, RunFailed, OSError)
 """What ends a run with one clear line; anything else is a fault of ours."""
 
 
@@ -98,7 +98,7 @@ class TargetTikTokAudiences(Target):
         dropped = bool(maps) and all(isinstance(m, RemoveRecordTransform) for m in maps)
         bookmark = partial(self._bookmark, stream_name)
         return partial(  # type: ignore[return-value]
-            StreamSink, run=self.run, reader=self.message_reader, bookmark=bookmark, dropped=dropped
+            AudienceSink, run=self.run, reader=self.message_reader, bookmark=bookmark, dropped=dropped
         )
 
     def _bookmark(self, stream_name: str) -> dict[str, Any]:
@@ -161,7 +161,7 @@ class TargetTikTokAudiences(Target):
         for handler in logging.getLogger().handlers:
             handler.addFilter(keep_to_one_line)
         os.umask(0o077)  # what is written is nobody else's business: digests, and keys of rejected rows
-        hush()
+        quiet_noisy_loggers()
         if sys.stdin is None or sys.stdout is None:
             cls.logger.error("Standard input and standard output are needed, and one of them is closed")
             sys.exit(1)
@@ -296,7 +296,7 @@ class TargetTikTokAudiences(Target):
         if stream not in self.mapper.stream_maps:
             self._assert_sink_exists(stream)
         batch = Batch(message_dict, reader.line_number)
-        lane = reader.express.lane(stream)
+        lane = reader.fast_path.lane(stream)
         try:
             if lane is None:
                 for record in batch.records():
@@ -309,7 +309,7 @@ class TargetTikTokAudiences(Target):
         finally:
             reader.row = None
 
-    def _process_row(self, stream: str, record: dict[str, Any], place: Place) -> None:
+    def _process_row(self, stream: str, record: dict[str, Any], place: InputPosition) -> None:
         """Let a row of a BATCH go the way of a RECORD."""
         self.message_reader.row = place.row
         self._process_record_message({"type": "RECORD", "stream": stream, "record": record})

@@ -14,7 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from singer import email, record, schema
 
 from target_tiktok_audiences.ledger.ledger import Ledger
-from target_tiktok_audiences.ledger.session import OpenLedger
+from target_tiktok_audiences.ledger.session import LedgerSession
 from target_tiktok_audiences.sync import delivery, reconcile
 from target_tiktok_audiences.target import TargetTikTokAudiences
 from target_tiktok_audiences.tiktok.client import TikTok
@@ -41,10 +41,10 @@ STEPS: dict[str, list[tuple[Any, str]]] = {
     "outcome": [(Ledger, "accepted")],
     "hold": [(Ledger, "hold")],
     "journal": [(Ledger, "journal")],
-    "reserve": [(OpenLedger, "reserve")],
-    "save": [(OpenLedger, "save")],
+    "reserve": [(LedgerSession, "reserve")],
+    "save": [(LedgerSession, "save")],
     "state": [(TargetTikTokAudiences, "_write_state_message")],
-    "close": [(OpenLedger, "close")],
+    "close": [(LedgerSession, "close")],
 }
 """The steps of a run, and the functions that take them."""
 

@@ -23,7 +23,7 @@ from terminal import on_terminal
 
 from target_tiktok_audiences.cli.connect import page
 from target_tiktok_audiences.cli.connect.env_file import EnvFile, with_variables
-from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.runtime.errors import UserError
 from target_tiktok_audiences.tiktok.advertisers import status_in_words
 from target_tiktok_audiences.tiktok.client import TikTok
 from target_tiktok_audiences.tiktok.errors import TikTokError
@@ -32,7 +32,7 @@ from target_tiktok_audiences.tiktok.oauth import (
     ConsentDenied,
     Token,
     WrongState,
-    authorisation_url,
+    authorization_url,
     code_of,
     exchange,
     granted_advertisers,
@@ -553,7 +553,7 @@ def test_a_file_that_cannot_be_replaced_leaves_nothing_behind(tmp_path: Path, mo
 
 def test_the_meltano_project_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MELTANO_PROJECT_ROOT", str(tmp_path))
-    with pytest.raises(Problem, match=r"meltano\.yml"):
+    with pytest.raises(UserError, match=r"meltano\.yml"):
         EnvFile.meant_by("meltano")
     (tmp_path / "meltano.yml").touch()
     assert EnvFile.meant_by("meltano").path == tmp_path / ".env"
@@ -568,7 +568,7 @@ def test_the_page_that_asks_is_where_the_api_is() -> None:
         "https://sandbox-ads.tiktok.com/open_api/v1.3/": "https://business-api.tiktok.com/portal/auth?",
         "http://127.0.0.1:8765/open_api/v1.3": "http://127.0.0.1:8765/portal/auth?",
     }.items():
-        url = authorisation_url(api_url, "7", "s&t", "http://localhost:1/?a=b")
+        url = authorization_url(api_url, "7", "s&t", "http://localhost:1/?a=b")
         assert url == f"{expected}app_id=7&state=s%26t&redirect_uri=http%3A%2F%2Flocalhost%3A1%2F%3Fa%3Db"
 
 
@@ -590,7 +590,7 @@ def test_the_code_of_a_redirect() -> None:
 
 
 def test_a_lost_answer_to_the_exchange_is_not_asked_for_again(tiktok: Client) -> None:
-    url = authorisation_url(tiktok.base, "emulator-app", "state", "http://localhost:1/")
+    url = authorization_url(tiktok.base, "emulator-app", "state", "http://localhost:1/")
     code = code_in(approve(url))
     tiktok.fault(path="/oauth2/access_token/", code=40100, message="App reaches the QPS limit 10")
     tiktok.fault(path="/oauth2/access_token/", drop="after")

@@ -24,8 +24,8 @@ from singer import STREAM, digests, stream_of
 from tap import interrupted
 from test_invariants import after, changes
 
-from target_tiktok_audiences.ledger.catalog import LedgerFolder
-from target_tiktok_audiences.ledger.metadata import Card
+from target_tiktok_audiences.ledger.catalog import LedgerCatalog
+from target_tiktok_audiences.ledger.metadata import LedgerMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -153,10 +153,10 @@ def use(folder: str, seed: int, count: int) -> None:
         path = random_bits.choice(list(place.glob("customers.duckdb*")))
         for _ in range(random_bits.choice([1, 1, 1, 8])):
             flip(path, random_bits.randrange(path.stat().st_size), random_bits.randrange(8))
-        wanted = msgspec.json.decode(card, type=Card)
-        opened = LedgerFolder(place, place).open(wanted)
+        wanted = msgspec.json.decode(card, type=LedgerMetadata)
+        opened = LedgerCatalog(place, place).open(wanted)
         ledger = opened.ledger
-        ledger.take_back_the_future(now)
+        ledger.clamp_future_timestamps(now)
         ledger.counts()
         ledger.confirm(None, now, ready=True)
         rows = ledger.call_rows("REPLACE")

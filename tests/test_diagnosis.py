@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from target_tiktok_audiences.cli.diagnosis import diagnose, worst
-from target_tiktok_audiences.cli.diagnosis.model import Access, Facts, Finding, Outcome
+from target_tiktok_audiences.cli.diagnosis.model import Access, Evidence, Finding, Outcome
 from target_tiktok_audiences.contracts.rejection import Rejection
 from target_tiktok_audiences.ledger.delivered import Counts
-from target_tiktok_audiences.ledger.metadata import Card
-from target_tiktok_audiences.ledger.schema import Facts as LedgerFacts
-from target_tiktok_audiences.ledger.snapshot import Look
+from target_tiktok_audiences.ledger.metadata import LedgerMetadata
+from target_tiktok_audiences.ledger.schema import LedgerState as LedgerFacts
+from target_tiktok_audiences.ledger.snapshot import LedgerSnapshot
 from target_tiktok_audiences.ledger.staging import Binding
 from target_tiktok_audiences.sync.overview import Entry
 from target_tiktok_audiences.tiktok.codes import refusal
@@ -53,19 +53,19 @@ def run_with(**books: Any) -> tuple[datetime, dict[str, Any]]:
     return run(books=[{**BOOKS, **books}])
 
 
-def look(seen_at: datetime = LATELY, **fields: Any) -> Look:
+def look(seen_at: datetime = LATELY, **fields: Any) -> LedgerSnapshot:
     ledger = {name: fields.pop(name) for name in ("held_since", "failures", "error", "changed_at") if name in fields}
     given = {
-        "card": Card("host", "1", "EMAIL_SHA256", "Customers", "17"),
+        "card": LedgerMetadata("host", "1", "EMAIL_SHA256", "Customers", "17"),
         "facts": LedgerFacts("x", audience_id="17", **{"changed_at": LONG_AGO, **ledger}),
         "counts": Counts(100, 100, 0, adds=0, removals=0),
         "parts": [(Binding("People", "email", True, None, "upsert"), 100, seen_at)],  # noqa: FBT003
         "runs": [run()],
     }
-    return Look(**{**given, **fields})
+    return LedgerSnapshot(**{**given, **fields})
 
 
-def facts(**fields: Any) -> Facts:
+def facts(**fields: Any) -> Evidence:
     given: dict[str, Any] = {
         "api_host": "business-api.tiktok.com",
         "now": NOW,
@@ -76,14 +76,14 @@ def facts(**fields: Any) -> Facts:
         "accesses": [Access("1", Advertiser("1", "Shop", "STATUS_ENABLE"))],
         "entries": [Entry("1", listed(), look())],
     }
-    return Facts(**{**given, **fields})
+    return Evidence(**{**given, **fields})
 
 
 def access(**errors: Any) -> dict[str, Any]:
     return {"accesses": [Access("1", **errors)]}
 
 
-def entry(audience: Audience | None, seen: Look | None = None, **fields: Any) -> dict[str, Any]:
+def entry(audience: Audience | None, seen: LedgerSnapshot | None = None, **fields: Any) -> dict[str, Any]:
     return {"entries": [Entry("1", audience, seen or look(), **fields)]}
 
 
@@ -126,7 +126,7 @@ FAILED, WARNING = Outcome.FAILED, Outcome.WARNING
         (entry(None), "audience", FAILED, "Was it deleted?"),
         (entry(None, twins=("17", "18")), "audience", FAILED, "`audience_id`"),
         (
-            entry(None, look(facts=LedgerFacts("x"), card=Card("host", "1", "EMAIL_SHA256", "Customers"))),
+            entry(None, look(facts=LedgerFacts("x"), card=LedgerMetadata("host", "1", "EMAIL_SHA256", "Customers"))),
             "audience",
             WARNING,
             "`audience_name`",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from target_tiktok_audiences.emulator.audiences import Audience, Change, HistoryEntry, accept, expected_members, settle
 from target_tiktok_audiences.emulator.options import Options
-from target_tiktok_audiences.tiktok.models import Action, CalculateType
+from target_tiktok_audiences.tiktok.models import CalculateType, UpdateAction
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -242,8 +242,8 @@ NUMBERS = st.builds(
 )
 
 
-@given(st.lists(st.tuples(st.sampled_from(Action), NUMBERS, st.booleans()), max_size=8))
-def test_it_does_not_matter_when_one_looks(changes: list[tuple[Action, frozenset[int], bool]]) -> None:
+@given(st.lists(st.tuples(st.sampled_from(UpdateAction), NUMBERS, st.booleans()), max_size=8))
+def test_it_does_not_matter_when_one_looks(changes: list[tuple[UpdateAction, frozenset[int], bool]]) -> None:
     """Changes that are processed one by one leave what all of them leave at once, and what plain sets would."""
     options = Options()
     first = frozenset(range(1000, 2010))
@@ -262,7 +262,11 @@ def test_it_does_not_matter_when_one_looks(changes: list[tuple[Action, frozenset
     expected = set(first)
     now = BEGINNING
     for action, numbers, fails in changes:
-        after = {Action.APPEND: expected | numbers, Action.REMOVE: expected - numbers, Action.REPLACE: set(numbers)}
+        after = {
+            UpdateAction.APPEND: expected | numbers,
+            UpdateAction.REMOVE: expected - numbers,
+            UpdateAction.REPLACE: set(numbers),
+        }
         if not fails and len(after[action]) >= 1000:
             expected = after[action]
         for audience in (watched, ignored):

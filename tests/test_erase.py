@@ -20,7 +20,7 @@ from singer import digests, email, people, record, schema, state, stream_of
 
 from docs import ROOT
 from target_tiktok_audiences.cli.erase import erase_command
-from target_tiktok_audiences.ledger.catalog import LedgerFolder
+from target_tiktok_audiences.ledger.catalog import LedgerCatalog
 from target_tiktok_audiences.ledger.ledger import Ledger
 from target_tiktok_audiences.sync.erasure import MEANINGS
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from conftest import Target
     from emulator_client import Client
 
-    from target_tiktok_audiences.ledger.metadata import Card
-    from target_tiktok_audiences.ledger.session import OpenLedger
+    from target_tiktok_audiences.ledger.metadata import LedgerMetadata
+    from target_tiktok_audiences.ledger.session import LedgerSession
 
 ERASED = 7
 METHODS = ("append-only", "upsert", "overwrite")
@@ -231,7 +231,7 @@ def test_a_dry_run_changes_nothing(filled: Target, tiktok: Client) -> None:
 
 
 def test_while_a_run_has_the_audience_the_next_one_does_it(filled: Target, tiktok: Client) -> None:
-    ledgers = LedgerFolder(filled.folder / "ledgers", filled.folder)
+    ledgers = LedgerCatalog(filled.folder / "ledgers", filled.folder)
     ((_, card),) = ledgers.cards()
     opened = ledgers.open(card)
     (line,) = erased(filled)
@@ -348,14 +348,14 @@ def test_a_ledger_that_cannot_be_used_does_not_stop_the_others(target: Target, t
     target.config["audiences"] = [{"audience_name": "customers"}, {"audience_name": "others"}]
     target.run(stream_of(1, 1100))
     tiktok.advance(49)
-    opened = LedgerFolder.open
+    opened = LedgerCatalog.open
 
-    def refuse(ledgers: LedgerFolder, card: Card) -> OpenLedger:
+    def refuse(ledgers: LedgerCatalog, card: LedgerMetadata) -> LedgerSession:
         if card.name == "customers":
             raise OSError(errno.ENOSPC, "No space left on device", "ledger")
         return opened(ledgers, card)
 
-    with mock.patch.object(LedgerFolder, "open", refuse):
+    with mock.patch.object(LedgerCatalog, "open", refuse):
         lines = erased(target, exit_code=1)
     assert [(line["audience"], line["outcome"]) for line in lines] == [("customers", "failed"), ("others", "removed")]
     assert "Make room there" in lines[0]["message"]

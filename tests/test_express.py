@@ -13,7 +13,7 @@ from emulator_client import ADVERTISER, NOWHERE, TOKEN
 from singer import email, record, schema, state
 from test_fuzz import _in_memory, cases, log, no_ledgers
 
-from target_tiktok_audiences.singer_io.fast_path import Express
+from target_tiktok_audiences.singer_io.fast_path import FastPath
 from target_tiktok_audiences.target import TargetTikTokAudiences, _last_words
 
 if TYPE_CHECKING:
@@ -84,18 +84,18 @@ def both_ways(config: dict[str, Any], data: bytes, folder: Path, chance: random.
     """Read an input both ways and compare; gives what came of it, and how many records went by the express lane."""
     by_express = 0
 
-    def counting(self: Express, *arguments: Any) -> bool:
+    def counting(self: FastPath, *arguments: Any) -> bool:
         nonlocal by_express
         taken = take(self, *arguments)
         by_express += len(arguments[0].messages) if taken else 0
         return taken
 
-    take = Express.take
+    take = FastPath.take
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Express, "take", counting)
+        patch.setattr(FastPath, "take", counting)
         express = outcome(config, Cut(data, chance), folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Express, "open", lambda *_: None)
+        patch.setattr(FastPath, "open", lambda *_: None)
         plain = outcome(config, io.BytesIO(data), folder)
     assert express == plain
     return plain, by_express

@@ -30,9 +30,9 @@ from singer_sdk.singerlib.json import serialize_json
 
 from target_tiktok_audiences.contracts.contract import CONTRACTS
 from target_tiktok_audiences.contracts.rejection import Rejected
-from target_tiktok_audiences.ledger.catalog import LedgerFolder
+from target_tiktok_audiences.ledger.catalog import LedgerCatalog
 from target_tiktok_audiences.ledger.staging import NO_DIGEST
-from target_tiktok_audiences.runtime.logs import hush
+from target_tiktok_audiences.runtime.logs import quiet_noisy_loggers
 from target_tiktok_audiences.sync.state import KEY
 from target_tiktok_audiences.target import EXPECTED, TargetTikTokAudiences, _last_words
 
@@ -129,7 +129,7 @@ def check_told(given: Given, log: str) -> None:
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """Catch everything that is logged, and keep it from pytest, which would remember it all."""
-    hush()  # as `invoke` does
+    quiet_noisy_loggers()  # as `invoke` does
     root = logging.getLogger()
     monkeypatch.setattr(root, "level", logging.DEBUG)
     monkeypatch.setattr(root, "handlers", [])
@@ -168,7 +168,7 @@ def no_ledgers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leave the ledgers out: opening one takes longer than all the rest."""
     with monkeypatch.context() as patched:
         opened = {"warning": "", "close": lambda: None}
-        patched.setattr(LedgerFolder, "open", lambda _folder, card: SimpleNamespace(**opened, card=card))
+        patched.setattr(LedgerCatalog, "open", lambda _folder, card: SimpleNamespace(**opened, card=card))
         yield
 
 

@@ -17,9 +17,9 @@ from docs import ROOT
 from target_tiktok_audiences.cli.history import BLOCKS, _course, history
 from target_tiktok_audiences.contracts.rejection import Rejection
 from target_tiktok_audiences.history.funnel import WORDS, why_smaller
-from target_tiktok_audiences.history.journal import COUNTED, History, RunOf
+from target_tiktok_audiences.history.journal import COUNTED, History, JournalEntry
 from target_tiktok_audiences.ledger import snapshot
-from target_tiktok_audiences.ledger.catalog import LedgerFolder
+from target_tiktok_audiences.ledger.catalog import LedgerCatalog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,7 +129,7 @@ def test_by_id_and_what_is_not_there(filled: Target) -> None:
 
 
 def test_a_run_at_work_is_neither_disturbed_nor_in_the_way(filled: Target, tiktok: Client) -> None:
-    ledgers = LedgerFolder(filled.folder / "ledgers", filled.folder)
+    ledgers = LedgerCatalog(filled.folder / "ledgers", filled.folder)
     (_, card) = ledgers.cards()[0]
     opened = ledgers.open(card)
     try:
@@ -171,14 +171,14 @@ def test_courses() -> None:
     assert len(_course(list(range(100)))) < 80
 
 
-def run_of(**figures: Any) -> RunOf:
+def run_of(**figures: Any) -> JournalEntry:
     books = {**dict.fromkeys(COUNTED, 0), **figures.pop("books", {})}
     plain = {"at": "2026-01-01T00:00:00+00:00", "plan": None, "outcome": "ok", "message": "", "held_since": None}
     counts = dict.fromkeys(("desired", "delivered_before", "delivered", "added", "removed", "waiting"), 0)
-    return RunOf(**{**plain, **counts, "rejected": {}, "size": None, **figures, "books": books})
+    return JournalEntry(**{**plain, **counts, "rejected": {}, "size": None, **figures, "books": books})
 
 
-def steps(*runs: RunOf) -> dict[str, int]:
+def steps(*runs: JournalEntry) -> dict[str, int]:
     return {
         step.name: step.count for step in why_smaller(History("a", None, "7", "EMAIL_SHA256", "upsert", list(runs)))
     }

@@ -17,7 +17,7 @@ from emulator_client import ADVERTISER
 from singer import STREAM, digests, email, people, record, schema, state, stream_of
 
 from target_tiktok_audiences.ledger.staging import Part
-from target_tiktok_audiences.sync.state import RememberedAudience
+from target_tiktok_audiences.sync.state import AudienceEntry
 from target_tiktok_audiences.tiktok.client import TikTok
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def test_what_makes_no_audience_keeps_state_back(target: Target, tiktok: Client)
 
 
 def test_every_key_is_written_each_time(target: Target, tiktok: Client) -> None:
-    keys = set(RememberedAudience.__struct_fields__)
+    keys = set(AudienceEntry.__struct_fields__)
     first = target.run(stream_of(1, 1000))
     held = target.run(after(first, stream_of(1001, 1001)))
     tiktok.advance(48)

@@ -21,7 +21,7 @@ from singer import digests, email, stream_of
 from test_docs import DEFINITION, README, loader, meltano_schema
 
 from docs import ROOT
-from target_tiktok_audiences.ledger.catalog import LedgerFolder
+from target_tiktok_audiences.ledger.catalog import LedgerCatalog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -306,7 +306,7 @@ def schedules(shop: Shell, tiktok: Emulator) -> None:
     # Another run has the audience.
     tiktok.advance(hours=48)
     shop.write_table("shop", 1, 1800)
-    ledgers = LedgerFolder(shop.folder / ".meltano" / TARGET / "dev", shop.folder)
+    ledgers = LedgerCatalog(shop.folder / ".meltano" / TARGET / "dev", shop.folder)
     ((_, card),) = ledgers.cards()
     opened = ledgers.open(card)
     try:
@@ -331,7 +331,7 @@ def the_other_commands(shop: Shell, tiktok: Emulator) -> None:
     assert shop.audiences() == {CUSTOMERS: digests(1, 1799)}
     printed, exit_code = shop.run(f"meltano invoke {TARGET}:copy-ledgers --to moved")
     assert exit_code == 0, printed
-    ((_, card),) = LedgerFolder(shop.folder / "moved", shop.folder).cards()
+    ((_, card),) = LedgerCatalog(shop.folder / "moved", shop.folder).cards()
     assert (card.name, card.streams) == ("Customers", (STREAM,))
     printed, exit_code = shop.run(f"meltano invoke {TARGET}:forget {STREAM} --force")
     assert (exit_code, "is forgotten" in printed) == (0, True), printed

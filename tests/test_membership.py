@@ -18,42 +18,50 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from target_tiktok_audiences.ledger import schema
-from target_tiktok_audiences.ledger.catalog import LedgerFolder
+from target_tiktok_audiences.ledger.catalog import LedgerCatalog
 from target_tiktok_audiences.ledger.delivered import Counts
 from target_tiktok_audiences.ledger.desired import PartChange
 from target_tiktok_audiences.ledger.ledger import Ledger, Revision
-from target_tiktok_audiences.ledger.metadata import Card
-from target_tiktok_audiences.ledger.record_counts import Books, BooksDoNotBalance, total
+from target_tiktok_audiences.ledger.metadata import LedgerMetadata
+from target_tiktok_audiences.ledger.record_counts import CountsDoNotBalance, RecordCounts, total
 from target_tiktok_audiences.ledger.schema import LedgerTooNew
 from target_tiktok_audiences.ledger.staging import Binding, Part
 from target_tiktok_audiences.runtime.errors import LedgerBusy
 from target_tiktok_audiences.runtime.files import PrivateFolder
 from target_tiktok_audiences.sync.guards import (
     BindingChanged,
+    RemovalLimitExceeded,
     TableIncomplete,
-    TooManyWouldGo,
     check_binding,
-    check_blast_radius,
     check_bookmark,
+    check_removal_limit,
 )
-from target_tiktok_audiences.sync.plan import Do, Limits, Past, Standing, Status, make_plan, wrong_mapping
+from target_tiktok_audiences.sync.plan import (
+    Action,
+    AudienceStatus,
+    ChangeHistory,
+    Limits,
+    Status,
+    make_plan,
+    wrong_mapping,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LIMITS = Limits(min_audience_size=1000, max_reject_percent=50)
-ABSENT, READY = Standing(Status.ABSENT), Standing(Status.READY, size=5000)
-FOUND = Standing(Status.READY, size=5000, ours=False)
-KNOWN, UNKNOWN = Past(), Past(delivered_known=False)
+ABSENT, READY = AudienceStatus(Status.ABSENT), AudienceStatus(Status.READY, size=5000)
+FOUND = AudienceStatus(Status.READY, size=5000, ours=False)
+KNOWN, UNKNOWN = ChangeHistory(), ChangeHistory(delivered_known=False)
 APPEND_ONLY, UPSERT, OVERWRITE = "append-only", "upsert", "overwrite"
 
 
-def hours(status: Status, age: float | None, size: int = 0) -> Standing:
-    return Standing(status, size, None if age is None else timedelta(hours=age))
+def hours(status: Status, age: float | None, size: int = 0) -> AudienceStatus:
+    return AudienceStatus(status, size, None if age is None else timedelta(hours=age))
 
 
-def held(age: float) -> Past:
-    return Past(held_for=timedelta(hours=age))
+def held(age: float) -> ChangeHistory:
+    return ChangeHistory(held_for=timedelta(hours=age))
 
 
 def counts(adds: int = 0, removals: int = 0, desired: int = 5000, delivered: int = 5000) -> Counts:
@@ -63,71 +71,81 @@ def counts(adds: int = 0, removals: int = 0, desired: int = 5000, delivered: int
 # The plan, row by row
 
 
-ROWS: list[tuple[str, Counts, Standing, Past, Do, str, int]] = [
+ROWS: list[tuple[str, Counts, AudienceStatus, ChangeHistory, Action, str, int]] = [
     # absent
-    (APPEND_ONLY, counts(1000, desired=1000, delivered=0), ABSENT, KNOWN, Do.CREATE, "", 1000),
-    (UPSERT, counts(1000, desired=1000, delivered=0), ABSENT, KNOWN, Do.CREATE, "", 1000),
-    (OVERWRITE, counts(1000, desired=1000, delivered=0), ABSENT, UNKNOWN, Do.CREATE, "", 1000),
-    (APPEND_ONLY, counts(999, desired=999, delivered=0), ABSENT, KNOWN, Do.FAIL, "below_minimum", 0),
-    (APPEND_ONLY, counts(desired=0, delivered=0), ABSENT, KNOWN, Do.FAIL, "below_minimum", 0),
-    (UPSERT, counts(5000), ABSENT, Past(creating_for=timedelta(minutes=59)), Do.HOLD, "create_unknown", 0),
-    (UPSERT, counts(5000), ABSENT, Past(creating_for=timedelta(minutes=60)), Do.CREATE, "", 5000),
+    (APPEND_ONLY, counts(1000, desired=1000, delivered=0), ABSENT, KNOWN, Action.CREATE, "", 1000),
+    (UPSERT, counts(1000, desired=1000, delivered=0), ABSENT, KNOWN, Action.CREATE, "", 1000),
+    (OVERWRITE, counts(1000, desired=1000, delivered=0), ABSENT, UNKNOWN, Action.CREATE, "", 1000),
+    (APPEND_ONLY, counts(999, desired=999, delivered=0), ABSENT, KNOWN, Action.FAIL, "below_minimum", 0),
+    (APPEND_ONLY, counts(desired=0, delivered=0), ABSENT, KNOWN, Action.FAIL, "below_minimum", 0),
+    (UPSERT, counts(5000), ABSENT, ChangeHistory(creating_for=timedelta(minutes=59)), Action.HOLD, "create_unknown", 0),
+    (UPSERT, counts(5000), ABSENT, ChangeHistory(creating_for=timedelta(minutes=60)), Action.CREATE, "", 5000),
     # ready, no difference
-    (APPEND_ONLY, counts(), READY, KNOWN, Do.NOTHING, "", 0),
-    (OVERWRITE, counts(), READY, KNOWN, Do.NOTHING, "", 0),
+    (APPEND_ONLY, counts(), READY, KNOWN, Action.NOTHING, "", 0),
+    (OVERWRITE, counts(), READY, KNOWN, Action.NOTHING, "", 0),
     # ready, delivered unknown
-    (OVERWRITE, counts(5000), READY, UNKNOWN, Do.REPLACE, "", 5000),
-    (OVERWRITE, counts(), READY, UNKNOWN, Do.REPLACE, "", 5000),
-    (OVERWRITE, counts(999, desired=999), READY, UNKNOWN, Do.FAIL, "below_minimum", 0),
-    (OVERWRITE, counts(5), READY, Past(delivered_known=False, all_parts_came=False), Do.FAIL, "parts_missing", 0),
-    (APPEND_ONLY, counts(5000), READY, UNKNOWN, Do.APPEND, "", 5000),
-    (UPSERT, counts(5000), READY, UNKNOWN, Do.APPEND, "", 5000),
-    (UPSERT, counts(3), READY, Past(replace_owed=True), Do.REPLACE, "", 5000),
-    (APPEND_ONLY, counts(), READY, Past(replace_owed=True, all_parts_came=False), Do.REPLACE, "", 5000),
+    (OVERWRITE, counts(5000), READY, UNKNOWN, Action.REPLACE, "", 5000),
+    (OVERWRITE, counts(), READY, UNKNOWN, Action.REPLACE, "", 5000),
+    (OVERWRITE, counts(999, desired=999), READY, UNKNOWN, Action.FAIL, "below_minimum", 0),
+    (
+        OVERWRITE,
+        counts(5),
+        READY,
+        ChangeHistory(delivered_known=False, all_parts_came=False),
+        Action.FAIL,
+        "parts_missing",
+        0,
+    ),
+    (APPEND_ONLY, counts(5000), READY, UNKNOWN, Action.APPEND, "", 5000),
+    (UPSERT, counts(5000), READY, UNKNOWN, Action.APPEND, "", 5000),
+    (UPSERT, counts(3), READY, ChangeHistory(replace_owed=True), Action.REPLACE, "", 5000),
+    (APPEND_ONLY, counts(), READY, ChangeHistory(replace_owed=True, all_parts_came=False), Action.REPLACE, "", 5000),
     # ready, adds and removals
-    (OVERWRITE, counts(3, 4), READY, KNOWN, Do.REPLACE, "", 5000),
-    (OVERWRITE, counts(3, 4), READY, Past(last_action="REMOVE"), Do.REPLACE, "", 5000),
-    (OVERWRITE, counts(3, 0), READY, KNOWN, Do.APPEND, "", 3),
-    (OVERWRITE, counts(0, 4), READY, KNOWN, Do.REMOVE, "", 4),
-    (UPSERT, counts(3, 4), READY, KNOWN, Do.REMOVE, "", 4),
-    (UPSERT, counts(3, 4), READY, Past(last_action="REMOVE"), Do.APPEND, "", 3),
-    (UPSERT, counts(0, 4), READY, Past(last_action="REMOVE"), Do.REMOVE, "", 4),
+    (OVERWRITE, counts(3, 4), READY, KNOWN, Action.REPLACE, "", 5000),
+    (OVERWRITE, counts(3, 4), READY, ChangeHistory(last_action="REMOVE"), Action.REPLACE, "", 5000),
+    (OVERWRITE, counts(3, 0), READY, KNOWN, Action.APPEND, "", 3),
+    (OVERWRITE, counts(0, 4), READY, KNOWN, Action.REMOVE, "", 4),
+    (UPSERT, counts(3, 4), READY, KNOWN, Action.REMOVE, "", 4),
+    (UPSERT, counts(3, 4), READY, ChangeHistory(last_action="REMOVE"), Action.APPEND, "", 3),
+    (UPSERT, counts(0, 4), READY, ChangeHistory(last_action="REMOVE"), Action.REMOVE, "", 4),
     # the floor
-    (UPSERT, counts(3, 4, 1002, 1003), Standing(Status.READY, 1003), KNOWN, Do.APPEND, "", 3),
-    (UPSERT, counts(0, 4, 999, 1003), Standing(Status.READY, 1003), KNOWN, Do.FAIL, "below_minimum", 0),
-    (UPSERT, counts(0, 4, 999, 1003), Standing(Status.READY, 1004), KNOWN, Do.REMOVE, "", 4),
-    (OVERWRITE, counts(3, 500, 600, 1097), Standing(Status.READY, 1097), KNOWN, Do.APPEND, "", 3),
+    (UPSERT, counts(3, 4, 1002, 1003), AudienceStatus(Status.READY, 1003), KNOWN, Action.APPEND, "", 3),
+    (UPSERT, counts(0, 4, 999, 1003), AudienceStatus(Status.READY, 1003), KNOWN, Action.FAIL, "below_minimum", 0),
+    (UPSERT, counts(0, 4, 999, 1003), AudienceStatus(Status.READY, 1004), KNOWN, Action.REMOVE, "", 4),
+    (OVERWRITE, counts(3, 500, 600, 1097), AudienceStatus(Status.READY, 1097), KNOWN, Action.APPEND, "", 3),
     # not ready
-    (APPEND_ONLY, counts(1), hours(Status.PROCESSING, 1), KNOWN, Do.HOLD, "processing", 0),
-    (OVERWRITE, counts(1, 1), hours(Status.PROCESSING, None), UNKNOWN, Do.HOLD, "processing", 0),
-    (UPSERT, counts(0, 1), hours(Status.PROCESSING, 48), KNOWN, Do.HOLD, "processing", 0),
-    (UPSERT, counts(0, 1), hours(Status.PROCESSING, 49), KNOWN, Do.FAIL, "too_small", 0),
-    (UPSERT, counts(0, 1), hours(Status.PROCESSING, 99, size=2000), held(71), Do.HOLD, "processing", 0),
-    (UPSERT, counts(), hours(Status.PROCESSING, 1), KNOWN, Do.NOTHING, "", 0),
-    (UPSERT, counts(), hours(Status.PROCESSING, 49), KNOWN, Do.FAIL, "too_small", 0),
+    (APPEND_ONLY, counts(1), hours(Status.PROCESSING, 1), KNOWN, Action.HOLD, "processing", 0),
+    (OVERWRITE, counts(1, 1), hours(Status.PROCESSING, None), UNKNOWN, Action.HOLD, "processing", 0),
+    (UPSERT, counts(0, 1), hours(Status.PROCESSING, 48), KNOWN, Action.HOLD, "processing", 0),
+    (UPSERT, counts(0, 1), hours(Status.PROCESSING, 49), KNOWN, Action.FAIL, "too_small", 0),
+    (UPSERT, counts(0, 1), hours(Status.PROCESSING, 99, size=2000), held(71), Action.HOLD, "processing", 0),
+    (UPSERT, counts(), hours(Status.PROCESSING, 1), KNOWN, Action.NOTHING, "", 0),
+    (UPSERT, counts(), hours(Status.PROCESSING, 49), KNOWN, Action.FAIL, "too_small", 0),
     # not usable
-    (APPEND_ONLY, counts(1), Standing(Status.EXPIRED), KNOWN, Do.FAIL, "expired", 0),
-    (APPEND_ONLY, counts(), Standing(Status.EXPIRED), KNOWN, Do.FAIL, "expired", 0),
+    (APPEND_ONLY, counts(1), AudienceStatus(Status.EXPIRED), KNOWN, Action.FAIL, "expired", 0),
+    (APPEND_ONLY, counts(), AudienceStatus(Status.EXPIRED), KNOWN, Action.FAIL, "expired", 0),
     (
         APPEND_ONLY,
         counts(1),
-        Standing(Status.FOREIGN, foreign_because="its type is Partner"),
+        AudienceStatus(Status.FOREIGN, foreign_because="its type is Partner"),
         KNOWN,
-        Do.FAIL,
+        Action.FAIL,
         "foreign",
         0,
     ),
-    (APPEND_ONLY, counts(1), FOUND, KNOWN, Do.APPEND, "", 1),
-    (UPSERT, counts(1), FOUND, KNOWN, Do.FAIL, "only_found", 0),
-    (OVERWRITE, counts(1), FOUND, UNKNOWN, Do.FAIL, "only_found", 0),
+    (APPEND_ONLY, counts(1), FOUND, KNOWN, Action.APPEND, "", 1),
+    (UPSERT, counts(1), FOUND, KNOWN, Action.FAIL, "only_found", 0),
+    (OVERWRITE, counts(1), FOUND, UNKNOWN, Action.FAIL, "only_found", 0),
 ]
 
 
 @pytest.mark.parametrize(("method", "sizes", "standing", "past", "do", "reason", "rows"), ROWS)
-def test_plan(method: str, sizes: Counts, standing: Standing, past: Past, do: Do, reason: str, rows: int) -> None:
+def test_plan(
+    method: str, sizes: Counts, standing: AudienceStatus, past: ChangeHistory, do: Action, reason: str, rows: int
+) -> None:
     plan = make_plan(method, sizes, standing, past, LIMITS)
     assert (plan.do, plan.reason, plan.rows) == (do, reason, rows)
-    assert bool(plan.message) == (do in {Do.HOLD, Do.FAIL})
+    assert bool(plan.message) == (do in {Action.HOLD, Action.FAIL})
 
 
 def test_a_hold_is_overdue_after_three_days() -> None:
@@ -180,10 +198,10 @@ def test_more_than_one_call_takes() -> None:
     ],
 )
 def test_a_mapping_that_is_surely_wrong(books: dict[str, Any], new: bool, reason: str) -> None:  # noqa: FBT001
-    part = Books("customers")
+    part = RecordCounts("customers")
     for name, value in books.items():
         part.rejected.update(value) if name == "rejected" else setattr(part, name, value)
-    plan = wrong_mapping([Books("other"), part], LIMITS, new=new)
+    plan = wrong_mapping([RecordCounts("other"), part], LIMITS, new=new)
     assert (plan.reason if plan else "") == reason
     by_key = wrong_mapping([part], LIMITS, new=new, upsert=True)
     assert (by_key.reason if by_key else "") == ("" if reason == "all_missing" and not new else reason)
@@ -195,11 +213,11 @@ def test_a_mapping_that_is_surely_wrong(books: dict[str, Any], new: bool, reason
 
 
 def test_books_that_do_not_balance_stop_the_run() -> None:
-    books = Books("customers", read=10, accepted=4, duplicate=1, missing=1, deleted=1, unmatched=1)
+    books = RecordCounts("customers", read=10, accepted=4, duplicate=1, missing=1, deleted=1, unmatched=1)
     books.rejected["email_syntax"] = 2
     books.check()
     books.read = 11
-    with pytest.raises(BooksDoNotBalance, match="11 records were read and 10 are accounted for"):
+    with pytest.raises(CountsDoNotBalance, match="11 records were read and 10 are accounted for"):
         books.check()
     both = total([books, books])
     assert (both.read, both.accepted, both.rejected) == (22, 8, {"email_syntax": 4})
@@ -210,7 +228,7 @@ def test_a_digest_lost_between_reading_and_sending_is_seen(tmp_path: Path) -> No
     part.close()
     lines = part.path.read_bytes().splitlines(keepends=True)
     part.path.write_bytes(b"".join(lines[:-1]))
-    with pytest.raises(BooksDoNotBalance):
+    with pytest.raises(CountsDoNotBalance):
         ledger.stage([part])
     ledger.close()
 
@@ -236,7 +254,7 @@ def staged(
         if value is None:
             part.books.missing += 1
         if binding.keys:
-            part.say([[key]], [None if value is None else digest(value)])
+            part.add_keyed([[key]], [None if value is None else digest(value)])
         elif value is not None:
             part.add([digest(value)])
     return part
@@ -452,23 +470,23 @@ def change(before: int | None, after: int, gone: int, method: str = "overwrite")
 def test_blast_radius(before: int | None, after: int, gone: int, limit: int, trips: bool) -> None:  # noqa: FBT001
     total = change(before, after, gone, "")
     for revision in (Revision([change(before, after, gone)], total), Revision([change(before, after, 0)], total)):
-        with pytest.raises(TooManyWouldGo) if trips else nullcontext():
-            check_blast_radius(revision, limit, None, replaces=False)
+        with pytest.raises(RemovalLimitExceeded) if trips else nullcontext():
+            check_removal_limit(revision, limit, None, replaces=False)
 
 
 def test_without_a_ledger_state_is_the_reference_and_without_both_a_replace_needs_the_override() -> None:
     revision = Revision([change(None, 800, 0)], change(None, 800, 0, ""))
-    with pytest.raises(TooManyWouldGo, match="200 of 1,000"):
-        check_blast_radius(revision, 10, {"customers": 1000, "": 1000}, replaces=True)
-    check_blast_radius(revision, 10, {"customers": 850, "": 850}, replaces=True)
-    with pytest.raises(TooManyWouldGo, match="neither a ledger nor a state"):
-        check_blast_radius(revision, 10, None, replaces=True)
-    check_blast_radius(revision, 100, None, replaces=True)
+    with pytest.raises(RemovalLimitExceeded, match="200 of 1,000"):
+        check_removal_limit(revision, 10, {"customers": 1000, "": 1000}, replaces=True)
+    check_removal_limit(revision, 10, {"customers": 850, "": 850}, replaces=True)
+    with pytest.raises(RemovalLimitExceeded, match="neither a ledger nor a state"):
+        check_removal_limit(revision, 10, None, replaces=True)
+    check_removal_limit(revision, 100, None, replaces=True)
 
 
 def test_what_removes_nobody_is_not_compared() -> None:
     parts = [change(None, 5, 0, "append-only")]
-    check_blast_radius(Revision(parts, change(None, 5, 0, "")), 10, {"customers": 1000, "": 1000}, replaces=False)
+    check_removal_limit(Revision(parts, change(None, 5, 0, "")), 10, {"customers": 1000, "": 1000}, replaces=False)
 
 
 BOUND = Binding("customers", "email", True, None, "upsert", ("id",))  # noqa: FBT003
@@ -533,11 +551,11 @@ def test_two_columns_of_one_stream_are_no_change() -> None:
 # The folder
 
 
-CARD = Card("tiktok", "7", "EMAIL_SHA256", "Customers")
+CARD = LedgerMetadata("tiktok", "7", "EMAIL_SHA256", "Customers")
 
 
 def test_an_audience_finds_its_ledger_by_name_and_by_id(tmp_path: Path) -> None:
-    folder = LedgerFolder(tmp_path / "ledgers", tmp_path)
+    folder = LedgerCatalog(tmp_path / "ledgers", tmp_path)
     opened = folder.open(CARD)
     ledger_id = opened.ledger.facts.ledger_id
     opened.found("55")
@@ -554,7 +572,7 @@ def test_an_audience_finds_its_ledger_by_name_and_by_id(tmp_path: Path) -> None:
 
 
 def test_one_run_at_a_time_however_the_audience_is_named(tmp_path: Path) -> None:
-    folder = LedgerFolder(tmp_path / "ledgers", tmp_path)
+    folder = LedgerCatalog(tmp_path / "ledgers", tmp_path)
     by_name = folder.open(msgspec.structs.replace(CARD))
     with pytest.raises(LedgerBusy, match="Customers"):
         folder.open(msgspec.structs.replace(CARD))
@@ -567,11 +585,11 @@ def test_one_run_at_a_time_however_the_audience_is_named(tmp_path: Path) -> None
 
 
 def test_a_ledger_that_is_put_aside_is_never_overwritten_by_the_next(tmp_path: Path) -> None:
-    opened = LedgerFolder(tmp_path / "ledgers", tmp_path).open(msgspec.structs.replace(CARD))
+    opened = LedgerCatalog(tmp_path / "ledgers", tmp_path).open(msgspec.structs.replace(CARD))
     ids = []
     for _ in range(2):
         ids.append(opened.ledger.facts.ledger_id)
-        opened.begin_anew()
+        opened.replace_with_empty()
     opened.close()
     kept = {path.name.split(".")[-2] for path in (tmp_path / "ledgers").glob("*.gone")}
     assert kept == {ledger_id[:8] for ledger_id in ids}
@@ -579,7 +597,7 @@ def test_a_ledger_that_is_put_aside_is_never_overwritten_by_the_next(tmp_path: P
 
 def test_nobody_else_may_read_a_ledger(tmp_path: Path) -> None:
     os.umask(0o077)  # as the executable does
-    folder = LedgerFolder(tmp_path / "deep" / "ledgers", tmp_path)
+    folder = LedgerCatalog(tmp_path / "deep" / "ledgers", tmp_path)
     name = "../../etc/passwd \U0001f600"
     with closing(folder.open(msgspec.structs.replace(CARD, name=name))) as opened:
         opened.owe(())
@@ -591,18 +609,18 @@ def test_nobody_else_may_read_a_ledger(tmp_path: Path) -> None:
 
 
 def test_what_was_never_written_to_is_not_kept(tmp_path: Path) -> None:
-    folder = LedgerFolder(tmp_path / "ledgers", tmp_path)
+    folder = LedgerCatalog(tmp_path / "ledgers", tmp_path)
     folder.open(msgspec.structs.replace(CARD)).close()
     assert {path.suffix for path in (tmp_path / "ledgers").iterdir()} == {".lock"}
     assert folder.cards() == []
 
 
 def test_a_dry_run_touches_no_ledger(tmp_path: Path) -> None:
-    with closing(LedgerFolder(tmp_path / "ledgers", tmp_path).open(msgspec.structs.replace(CARD))) as opened:
+    with closing(LedgerCatalog(tmp_path / "ledgers", tmp_path).open(msgspec.structs.replace(CARD))) as opened:
         opened.owe(())
     before = {path: path.read_bytes() for path in (tmp_path / "ledgers").iterdir()}
     temporary = PrivateFolder()
-    opened = LedgerFolder(tmp_path / "ledgers", temporary.path, dry_run=True).open(msgspec.structs.replace(CARD))
+    opened = LedgerCatalog(tmp_path / "ledgers", temporary.path, dry_run=True).open(msgspec.structs.replace(CARD))
     revise(opened.ledger, staged(temporary.path, "append-only", [(1, 1)]))
     opened.close()
     temporary.close()
@@ -610,8 +628,8 @@ def test_a_dry_run_touches_no_ledger(tmp_path: Path) -> None:
 
 
 def test_a_new_audience_does_not_get_the_ledger_of_one_that_had_its_name(tmp_path: Path) -> None:
-    ledgers = LedgerFolder(tmp_path / "ledgers", tmp_path)
-    foo = Card("host", "7", "EMAIL_SHA256", "foo")
+    ledgers = LedgerCatalog(tmp_path / "ledgers", tmp_path)
+    foo = LedgerMetadata("host", "7", "EMAIL_SHA256", "foo")
     with closing(ledgers.open(foo)) as opened:
         opened.ledger.belongs_to("1", "created")
         opened.found("1")

@@ -42,8 +42,8 @@ def check(cases: Iterable[tuple[str, str | None]]) -> None:
     for value, country in cases:
         expected = outcome(phone.by_phonenumbers, value, country)
         # Twice: the first number of a country goes another way than those after it.
-        assert outcome(phone.normalise, value, country) == expected, (value, country)
-        assert outcome(phone.normalise, value, country) == expected, (value, country)
+        assert outcome(phone.normalize, value, country) == expected, (value, country)
+        assert outcome(phone.normalize, value, country) == expected, (value, country)
 
 
 def is_fast(value: str, country: str | None) -> bool:

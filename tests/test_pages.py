@@ -25,7 +25,7 @@ from target_tiktok_audiences.config.settings import Settings
 from target_tiktok_audiences.contracts.contract import CONTRACTS
 from target_tiktok_audiences.contracts.rejection import Rejection
 from target_tiktok_audiences.sync import state as entry
-from target_tiktok_audiences.sync.plan import Do, Status
+from target_tiktok_audiences.sync.plan import Action, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -269,8 +269,8 @@ def test_every_field_of_the_reports_is_told(target: Target, tiktok: Client) -> N
 
 
 def test_every_word_of_a_plan_is_told() -> None:
-    for word in [*Do, *Status]:
-        assert f"`{word.value}`" in REPORTS or word is Do.DELETE, word
+    for word in [*Action, *Status]:
+        assert f"`{word.value}`" in REPORTS or word is Action.DELETE, word
     plans = Path(ROOT / "target_tiktok_audiences/sync/plan.py").read_text()
     reasons = set(re.findall(r'(?:Do\.\w+,|_hold\()\s*"(\w+)"', plans))
     assert len(reasons) > 9

@@ -23,7 +23,7 @@ from target_tiktok_audiences.cli.erase import erase_command
 from target_tiktok_audiences.cli.forget import forget
 from target_tiktok_audiences.cli.history import history
 from target_tiktok_audiences.ledger import object_store, remote
-from target_tiktok_audiences.ledger.object_store import Store, StoreFailed
+from target_tiktok_audiences.ledger.object_store import ObjectStore, ObjectStoreFailed
 from target_tiktok_audiences.sync import delivery
 from target_tiktok_audiences.tiktok.client import TikTok
 
@@ -356,27 +356,27 @@ def test_the_way_to_the_store_is_told_without_credentials(target: Target, monkey
 @BOTH
 def test_of_many_who_write_the_same_number_one_wins(s3: S3) -> None:
     def write(number: int) -> bool:
-        return Store(s3.place).append("card.json", 1, str(number).encode())
+        return ObjectStore(s3.place).append("card.json", 1, str(number).encode())
 
     with ThreadPoolExecutor(6) as pool:
         won = list(pool.map(write, range(6)))
     assert won.count(True) == 1
-    assert Store(s3.place).newest("card.json") == (1, str(won.index(True)).encode())
+    assert ObjectStore(s3.place).newest("card.json") == (1, str(won.index(True)).encode())
     assert s3.names() == ["card.json.00000001"]
 
 
 @BOTH
 def test_a_number_that_was_removed_cannot_be_won_again(s3: S3) -> None:
     """Who has slept through two versions finds its number free."""
-    ours = Store(s3.place)
+    ours = ObjectStore(s3.place)
     assert [ours.append("card.json", number, b"%d" % number) for number in (1, 2, 3)] == [True] * 3
     assert s3.names() == ["card.json.00000003"]
-    assert not Store(s3.place).append("card.json", 2, b"late")
+    assert not ObjectStore(s3.place).append("card.json", 2, b"late")
     assert s3.names() == ["card.json.00000003"]
 
 
 def test_an_answer_that_was_lost_is_no_defeat(s3: S3) -> None:
-    mine = Store(s3.place)
+    mine = ObjectStore(s3.place)
     s3.write("card.json.00000001", b"mine")
     assert mine.append("card.json", 1, b"mine")
 
@@ -384,22 +384,22 @@ def test_an_answer_that_was_lost_is_no_defeat(s3: S3) -> None:
 def test_claims_of_the_dead_do_not_count(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     s3.conditional = False
     s3.write(f"card.json.00000001.{'0' * 32}.claim", b"claimed")
-    assert not Store(s3.place).append("card.json", 1, b"alive")
+    assert not ObjectStore(s3.place).append("card.json", 1, b"alive")
     monkeypatch.setattr(object_store, "CLAIM_LIVES", timedelta(seconds=-1))
-    assert Store(s3.place).append("card.json", 1, b"alive")
+    assert ObjectStore(s3.place).append("card.json", 1, b"alive")
     assert s3.names() == ["card.json.00000001"]
 
 
 def test_an_empty_version_is_told(s3: S3) -> None:
     s3.write("card.json.00000001", b"")
-    with pytest.raises(StoreFailed, match=r"card\.json\.00000001 in s3://ledgers/tiktok is empty"):
-        Store(s3.place).newest("card.json")
+    with pytest.raises(ObjectStoreFailed, match=r"card\.json\.00000001 in s3://ledgers/tiktok is empty"):
+        ObjectStore(s3.place).newest("card.json")
 
 
 def test_a_store_that_refuses_conditions_goes_by_claims(s3: S3) -> None:
     s3.refuses_conditions = True
-    assert Store(s3.place).append("card.json", 1, b"one")
-    assert not Store(s3.place).append("card.json", 1, b"another")
+    assert ObjectStore(s3.place).append("card.json", 1, b"one")
+    assert not ObjectStore(s3.place).append("card.json", 1, b"another")
     assert s3.names() == ["card.json.00000001"]
 
 

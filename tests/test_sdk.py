@@ -22,7 +22,7 @@ from singer_sdk.sinks.core import JSONSchemaValidator
 from singer_sdk.testing import get_target_test_class
 
 from target_tiktok_audiences.singer_io.reader import MessageReader
-from target_tiktok_audiences.sinks import StreamSink
+from target_tiktok_audiences.sinks import AudienceSink
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ OVERRIDDEN = [
     (TargetTikTokAudiences, Target, "_write_state_message", "(self, state: 'dict') -> 'None'"),
     (TargetTikTokAudiences, PluginBase, "_setup_signal_handlers", "(self) -> 'None'"),
     (TargetTikTokAudiences, PluginBase, "_validate_config", "(self, *, raise_errors: 'bool' = True) -> 'list[str]'"),
-    (StreamSink, Sink, "_remove_sdc_metadata_from_record", "(self, record: 'dict') -> 'None'"),
-    (StreamSink, Sink, "_remove_sdc_metadata_from_schema", "(self) -> 'None'"),
-    (StreamSink, Sink, "_singer_validate_message", "(self, record: 'dict') -> 'None'"),
-    (StreamSink, Sink, "_validate_and_parse", "(self, record: 'dict') -> 'dict'"),
+    (AudienceSink, Sink, "_remove_sdc_metadata_from_record", "(self, record: 'dict') -> 'None'"),
+    (AudienceSink, Sink, "_remove_sdc_metadata_from_schema", "(self) -> 'None'"),
+    (AudienceSink, Sink, "_singer_validate_message", "(self, record: 'dict') -> 'None'"),
+    (AudienceSink, Sink, "_validate_and_parse", "(self, record: 'dict') -> 'dict'"),
     (MessageReader, GenericSingerReader, "_process_unknown_message", "(self, message_dict: 'dict') -> 'None'"),
     (MessageReader, GenericSingerReader, "assert_line_requires", "(line_dict: 'dict', requires: 'set[str]') -> 'None'"),
 ]
@@ -104,7 +104,7 @@ def test_the_sdk_still_has_what_we_override(ours: type, theirs: type, name: str,
 def test_nothing_else_of_the_sdks_private_parts_is_overridden() -> None:
     for ours, theirs in (
         (TargetTikTokAudiences, Target),
-        (StreamSink, RecordSink),
+        (AudienceSink, RecordSink),
         (MessageReader, GenericSingerReader),
     ):
         private = {name for name in vars(ours) if name.startswith("_") and not name.startswith("__")}

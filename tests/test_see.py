@@ -15,8 +15,8 @@ from emulator_client import ADVERTISER, OTHER_ADVERTISER, TOKEN, emulated
 from singer import digests, email, stream_of
 from terminal import COLUMNS, EXECUTABLE, environment, piped, typed
 
-from target_tiktok_audiences.ledger.catalog import LedgerFolder
-from target_tiktok_audiences.ledger.snapshot import look_at_ledgers
+from target_tiktok_audiences.ledger.catalog import LedgerCatalog
+from target_tiktok_audiences.ledger.snapshot import read_snapshots
 from target_tiktok_audiences.tiktok.client import TikTok
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from emulator_client import Client
     from terminal import Ended
 
-    from target_tiktok_audiences.ledger.snapshot import Look
+    from target_tiktok_audiences.ledger.snapshot import LedgerSnapshot
 
 APP = {"app_id": "emulator-app", "app_secret": "emulator-secret"}
 CONFIG = ("--config", "config.json")
@@ -183,8 +183,8 @@ def test_advertisers_fit_a_terminal(shops: Target) -> None:
 # audiences
 
 
-def looks_at(target: Target, temporary: str) -> list[Look]:
-    return look_at_ledgers(target.folder / "ledgers", Path(temporary), lambda _: True)
+def looks_at(target: Target, temporary: str) -> list[LedgerSnapshot]:
+    return read_snapshots(target.folder / "ledgers", Path(temporary), lambda _: True)
 
 
 def row(told: dict[str, Any], name: str) -> dict[str, Any]:
@@ -377,7 +377,7 @@ def test_a_ledger_that_cannot_be_read_says_so_in_its_row(filled: Target) -> None
     assert database.exists()
     database.unlink()
     assert "missing" in row(answer(filled, "audiences"), "Customers")["ledger"]["problem"]
-    assert len(LedgerFolder(filled.folder / "ledgers", filled.folder, dry_run=True).cards()) == 1
+    assert len(LedgerCatalog(filled.folder / "ledgers", filled.folder, dry_run=True).cards()) == 1
 
 
 def test_audiences_fit_a_terminal(filled: Target) -> None:

@@ -26,7 +26,7 @@ from emulator_client import ADVERTISER, TOKEN, Client, emulated
 from singer import digests, stream_of
 from tap import KEY, STEPS, Change, Source, interrupted
 
-from target_tiktok_audiences.ledger.catalog import LedgerFolder
+from target_tiktok_audiences.ledger.catalog import LedgerCatalog
 from target_tiktok_audiences.ledger.ledger import Ledger
 from target_tiktok_audiences.runtime.files import PrivateFolder
 from target_tiktok_audiences.sync import run
@@ -329,7 +329,7 @@ def test_a_signal_while_duckdb_is_loaded(target: Target, tiktok: Client) -> None
         send()
         loaded.append(True)
 
-    with mock.patch.object(run, "load_database", load), mock.patch.object(LedgerFolder, "open", loaded.clear):
+    with mock.patch.object(run, "load_database", load), mock.patch.object(LedgerCatalog, "open", loaded.clear):
         check_stopped(target.run(stream_of(1, 1000)), tiktok)
     assert loaded == [True]
 

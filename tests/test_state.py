@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_tiktok_audiences.sync.state import KEY, RememberedAudience, read, write
+from target_tiktok_audiences.sync.state import KEY, AudienceEntry, read, write
 
 AUDIENCES = {
-    "7/Customers": RememberedAudience(
+    "7/Customers": AudienceEntry(
         audience_id="195365740",
         origin="created",
         ledger="0123",
@@ -24,7 +24,7 @@ AUDIENCES = {
         error="Some rows were not read",
         held=True,
     ),
-    "7#17": RememberedAudience(audience_id="17", origin="set"),
+    "7#17": AudienceEntry(audience_id="17", origin="set"),
 }
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -45,7 +45,7 @@ def test_the_entry_is_one_that_no_tap_stumbles_over() -> None:
     assert entry["last_replication_method"] == "FULL_TABLE"
     assert not entry.keys() & {"partitions", "progress_markers", "version", "lsn", "xmin"}
     for audience in entry["audiences"].values():
-        assert audience.keys() == set(RememberedAudience.__struct_fields__)
+        assert audience.keys() == set(AudienceEntry.__struct_fields__)
 
 
 def test_a_taps_state_is_not_changed_in_place() -> None:

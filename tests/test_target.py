@@ -10,7 +10,7 @@ import pytest
 from emulator_client import ADVERTISER, OTHER_ADVERTISER, emulated
 from singer import STREAM, digests, email, people, record, schema, state, stream_of
 
-from target_tiktok_audiences.sync.state import RememberedAudience
+from target_tiktok_audiences.sync.state import AudienceEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -246,7 +246,7 @@ def test_state_is_the_taps_own_with_one_entry_more(target: Target) -> None:
     assert entry["last_replication_method"] == "FULL_TABLE"
     (audience,) = entry["audiences"].items()
     assert audience[0] == f"{ADVERTISER}/{STREAM}"
-    assert audience[1].keys() == set(RememberedAudience.__struct_fields__)
+    assert audience[1].keys() == set(AudienceEntry.__struct_fields__)
     assert audience[1]["audience_id"] == outcome.audience["audience_id"]
 
 

@@ -24,7 +24,7 @@ from target_tiktok_audiences.tiktok.codes import CODES, refusal
 from target_tiktok_audiences.tiktok.errors import (
     AccessDenied,
     Busy,
-    DayUsedUp,
+    DailyLimitReached,
     FileLost,
     Maintenance,
     NoAnswer,
@@ -38,7 +38,7 @@ from target_tiktok_audiences.tiktok.errors import (
     TikTokError,
     Unreachable,
 )
-from target_tiktok_audiences.tiktok.models import Action, CalculateType
+from target_tiktok_audiences.tiktok.models import CalculateType, UpdateAction
 from target_tiktok_audiences.tiktok.retry import CALL_PATIENCE_S, may_retry, patience_s, pause_s
 from target_tiktok_audiences.tiktok.transport import Call
 
@@ -124,15 +124,15 @@ def test_an_audience_from_file_to_members(tiktok: TikTok, emulator: Client, file
 @pytest.mark.parametrize(
     ("action", "expected"),
     [
-        (Action.APPEND, digests(2400)),
-        (Action.REMOVE, digests(1200)),
-        (Action.REPLACE, digests(1200, start=1200)),
+        (UpdateAction.APPEND, digests(2400)),
+        (UpdateAction.REMOVE, digests(1200)),
+        (UpdateAction.REPLACE, digests(1200, start=1200)),
     ],
 )
 def test_each_action_is_sent(
-    tiktok: TikTok, emulator: Client, tmp_path: Path, action: Action, expected: list[str]
+    tiktok: TikTok, emulator: Client, tmp_path: Path, action: UpdateAction, expected: list[str]
 ) -> None:
-    start = digests(2400) if action is Action.REMOVE else digests(1200)
+    start = digests(2400) if action is UpdateAction.REMOVE else digests(1200)
     audience_id = emulator.seed(members=start)
     path = tmp_path / "change.csv"
     path.write_text("\n".join(digests(1200, start=1200)))
@@ -219,7 +219,7 @@ def test_calls_are_noted_for_the_report(tiktok: TikTok, file: Path) -> None:
         (40007, "", NotFound, True, False),
         (40050, "", Refused, False, False),
         (40100, "App reaches the QPS limit 10", RateLimited, True, True),
-        (40100, "App reaches the QPD limit 864000", DayUsedUp, True, False),
+        (40100, "App reaches the QPD limit 864000", DailyLimitReached, True, False),
         (40133, "Advertiser (7)'s QPS (9) reaches QPS limit 8 for current path", RateLimited, True, True),
         (40016, "", RateLimited, True, True),
         (40102, "", AccessDenied, True, False),
@@ -355,7 +355,7 @@ def test_a_change_is_repeated_only_where_nothing_was_done(
 
 def test_an_update_without_effect_is_no_failure(tiktok: TikTok, emulator: Client) -> None:
     emulator.fault(path=UPDATE, code=40012, message="No update")
-    tiktok.update(ADVERTISER, "1", ["0" * 16], Action.APPEND)
+    tiktok.update(ADVERTISER, "1", ["0" * 16], UpdateAction.APPEND)
 
 
 def test_a_redirect_is_not_followed(tiktok: TikTok, emulator: Client) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from target_tiktok_audiences.cli._data import list_audiences, look_at_ledgers_of
+from target_tiktok_audiences.cli._data import list_audiences, snapshots_of
 from target_tiktok_audiences.cli.options import config_option, tiktok_of
 from target_tiktok_audiences.cli.output import clear_errors, json_option, print_json, print_table
 from target_tiktok_audiences.runtime.files import PrivateFolder
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from target_tiktok_audiences.config.settings import Settings
-    from target_tiktok_audiences.ledger.snapshot import Look
+    from target_tiktok_audiences.ledger.snapshot import LedgerSnapshot
     from target_tiktok_audiences.sync.overview import Entry
 
 
@@ -42,7 +42,7 @@ def audiences(advertiser: str | None, settings: Settings, *, as_json: bool) -> N
     advertiser_ids = dict.fromkeys([advertiser] if advertiser else [feed.advertiser_id for feed in settings.feeds])
     errors: dict[str, str] = {}
     with clear_errors(), tiktok_of(settings) as tiktok, closing(PrivateFolder()) as folder:
-        looks = look_at_ledgers_of(settings, advertiser_ids, folder.path)
+        looks = snapshots_of(settings, advertiser_ids, folder.path)
         entries: list[Entry] = []
         for advertiser_id in advertiser_ids:
             listed, error = list_audiences(tiktok, advertiser_id)
@@ -88,7 +88,7 @@ def row_of(entry: Entry, now: datetime) -> dict[str, Any]:
     }
 
 
-def _ledger(look: Look) -> dict[str, Any]:
+def _ledger(look: LedgerSnapshot) -> dict[str, Any]:
     facts, counts = look.facts, look.counts
     return {
         "busy": look.busy,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from target_tiktok_audiences.cli._data import advertisers_by_name, list_audiences, look_at_ledgers_of
+from target_tiktok_audiences.cli._data import advertisers_by_name, list_audiences, snapshots_of
 from target_tiktok_audiences.cli.diagnosis import diagnose, worst
-from target_tiktok_audiences.cli.diagnosis.model import Access, Facts, Outcome
+from target_tiktok_audiences.cli.diagnosis.model import Access, Evidence, Outcome
 from target_tiktok_audiences.cli.options import config_option, tiktok_of
 from target_tiktok_audiences.cli.output import clear_errors, json_option, print_json, print_table
 from target_tiktok_audiences.ledger.catalog import place_problem
@@ -68,7 +68,7 @@ def check(stale_days: int, settings: Settings, *, as_json: bool) -> None:
     sys.exit(1 if outcome is Outcome.FAILED else 0)
 
 
-def _gather(settings: Settings, tiktok: TikTok, stale_after: timedelta, temporary: Path) -> Facts:
+def _gather(settings: Settings, tiktok: TikTok, stale_after: timedelta, temporary: Path) -> Evidence:
     place = settings.ledger_path
     ledger_error = place_problem(place) if place else ""
     if ledger_error and isinstance(place, str):
@@ -78,7 +78,7 @@ def _gather(settings: Settings, tiktok: TikTok, stale_after: timedelta, temporar
     ahead = datetime.now(UTC) - tiktok.now if answered else None
     granted, granted_error = _granted(settings, tiktok) if answered else (None, None)
     advertiser_ids = dict.fromkeys(feed.advertiser_id for feed in settings.feeds)
-    looks = look_at_ledgers_of(settings, advertiser_ids, temporary, runs=RUNS)
+    looks = snapshots_of(settings, advertiser_ids, temporary, runs=RUNS)
     accesses: list[Access] = []
     entries: list[Entry] = []
     for advertiser_id in advertiser_ids:
@@ -90,7 +90,7 @@ def _gather(settings: Settings, tiktok: TikTok, stale_after: timedelta, temporar
         accesses.append(access)
         found = bring_together(advertiser_id, listed, looks, settings.feeds)
         entries += [entry for entry in found if entry.ours]
-    return Facts(
+    return Evidence(
         api_host=settings.api_host,
         now=tiktok.now,
         stale_after=stale_after,

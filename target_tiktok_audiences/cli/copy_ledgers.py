@@ -11,7 +11,7 @@ from target_tiktok_audiences.cli.options import config_option
 from target_tiktok_audiences.cli.output import clear_errors, fail
 from target_tiktok_audiences.config.settings import ledger_place
 from target_tiktok_audiences.config.validation import path_errors
-from target_tiktok_audiences.ledger.catalog import LedgerFolder, LedgerThere
+from target_tiktok_audiences.ledger.catalog import LedgerCatalog, LedgerExists
 from target_tiktok_audiences.ledger.database import load_database
 from target_tiktok_audiences.runtime.files import PrivateFolder
 from target_tiktok_audiences.runtime.sanitize import one_line
@@ -37,8 +37,8 @@ def copy_ledgers(to: str, settings: Settings) -> None:
     with clear_errors(), closing(PrivateFolder()) as here, closing(PrivateFolder()) as there:
         with signals.held():
             load_database()
-        source = LedgerFolder(settings.ledger_path, here.path)
-        place = LedgerFolder(ledger_place(to), there.path)
+        source = LedgerCatalog(settings.ledger_path, here.path)
+        place = LedgerCatalog(ledger_place(to), there.path)
         cards = source.cards()
         passed_over: list[str] = []
         for _, card in cards:
@@ -46,7 +46,7 @@ def copy_ledgers(to: str, settings: Settings) -> None:
             with closing(source.open(card)) as opened:
                 try:
                     place.take(opened)
-                except LedgerThere as there_already:  # from a copying that was interrupted, perhaps
+                except LedgerExists as there_already:  # from a copying that was interrupted, perhaps
                     passed_over.append(str(there_already))
                     continue
             click.echo(one_line(f'Copied the ledger of audience "{card.name}" (advertiser {card.advertiser_id}).'))

@@ -13,9 +13,9 @@ import click
 
 from target_tiktok_audiences.cli.options import CONTRACT, PROGRAM, config_option, identifier_argument, tiktok_of
 from target_tiktok_audiences.cli.output import clear_errors, fail, json_option, print_json, print_table
-from target_tiktok_audiences.ledger.catalog import LedgerFolder
-from target_tiktok_audiences.reporting.formatting import counted
-from target_tiktok_audiences.runtime.files import PrivateFolder, write_whole
+from target_tiktok_audiences.ledger.catalog import LedgerCatalog
+from target_tiktok_audiences.reporting.formatting import format_count
+from target_tiktok_audiences.runtime.files import PrivateFolder, write_atomic
 from target_tiktok_audiences.sync.erasure import OPEN, Erasure, contracts_of, digests_of, erase, receipt
 from target_tiktok_audiences.tiktok.retry import RUN_PATIENCE_S
 
@@ -79,7 +79,7 @@ def erase_command(  # noqa: PLR0913 - one for each option
         else:
             _print(answer)
         if file:
-            write_whole(file, (json.dumps(answer, indent=2, ensure_ascii=False) + "\n").encode())
+            write_atomic(file, (json.dumps(answer, indent=2, ensure_ascii=False) + "\n").encode())
     sys.exit(1 if any(line["outcome"] in OPEN for line in answer["audiences"]) else 0)
 
 
@@ -93,7 +93,7 @@ def _erase(
     dry_run: bool,
 ) -> dict[str, Any]:
     with closing(PrivateFolder()) as folder, tiktok_of(settings, patience_s=RUN_PATIENCE_S) as tiktok:
-        ledgers = LedgerFolder(settings.ledger_path, folder.path, dry_run=dry_run)
+        ledgers = LedgerCatalog(settings.ledger_path, folder.path, dry_run=dry_run)
         digests = read(contracts_of(settings, ledgers, chosen))
         erasure = Erasure(digests, identifiers, may_delete=may_delete, dry_run=dry_run)
         lines = erase(erasure, settings, ledgers, tiktok, folder.path)
@@ -121,7 +121,7 @@ def _print(answer: dict[str, Any]) -> None:
     erasure, what = answer["erasure"], "Erasure"
     if erasure["dry_run"]:
         what = "Dry run of an erasure"
-    title = f"{what}: {counted(erasure['identifiers'], 'identifier')}, {erasure['at']}"
+    title = f"{what}: {format_count(erasure['identifiers'], 'identifier')}, {erasure['at']}"
     print_table([_row(line) for line in answer["audiences"]], HEADINGS, title=title)
     for line in answer["still_to_do"]:
         click.echo(line)

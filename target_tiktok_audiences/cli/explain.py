@@ -96,7 +96,7 @@ def explanation(
 
 def _normal_form(contract: str, value: str, country: str | None) -> str:
     found = CONTRACTS[contract]
-    return found.normalise(value, country) if found.field == "phone" else found.normalise(value)  # type: ignore[call-arg]
+    return found.normalize(value, country) if found.field == "phone" else found.normalize(value)  # type: ignore[call-arg]
 
 
 def _words(answer: dict[str, Any], *, asked: bool) -> dict[str, str]:

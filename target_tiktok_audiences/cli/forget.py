@@ -9,15 +9,15 @@ import click
 
 from target_tiktok_audiences.cli.options import offline_config_option
 from target_tiktok_audiences.cli.output import clear_errors, fail
-from target_tiktok_audiences.ledger.catalog import LedgerFolder
-from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.ledger.catalog import LedgerCatalog
+from target_tiktok_audiences.runtime.errors import UserError
 from target_tiktok_audiences.runtime.files import PrivateFolder
 from target_tiktok_audiences.runtime.sanitize import one_line
 from target_tiktok_audiences.runtime.signals import signals
 
 if TYPE_CHECKING:
     from target_tiktok_audiences.config.settings import Settings
-    from target_tiktok_audiences.ledger.metadata import Card
+    from target_tiktok_audiences.ledger.metadata import LedgerMetadata
 
 
 NO_LIMIT = 100
@@ -38,7 +38,7 @@ def forget(stream: str, audience: str | None, settings: Settings, *, force: bool
     if settings.dry_run:
         fail("`dry_run` is set, and this would change something.")
     with clear_errors(), closing(PrivateFolder()) as folder:
-        ledgers = LedgerFolder(settings.ledger_path, folder.path)
+        ledgers = LedgerCatalog(settings.ledger_path, folder.path)
         known = [card for _, card in ledgers.cards() if _is_meant(card, stream, audience, settings)]
         for card in known:
             signals.check()
@@ -48,12 +48,12 @@ def forget(stream: str, audience: str | None, settings: Settings, *, force: bool
         fail(f"no ledger in {ledgers.name} has a part of stream {stream}.")
 
 
-def _is_meant(card: Card, stream: str, audience: str | None, settings: Settings) -> bool:
+def _is_meant(card: LedgerMetadata, stream: str, audience: str | None, settings: Settings) -> bool:
     here = card.api_host == settings.api_host
     return here and stream in card.streams and audience in {None, card.name, card.audience_id}
 
 
-def _forget(ledgers: LedgerFolder, card: Card, stream: str, limit: int) -> str:
+def _forget(ledgers: LedgerCatalog, card: LedgerMetadata, stream: str, limit: int) -> str:
     opened = ledgers.open(card)
     if opened.warning:
         click.echo(opened.warning, err=True)
@@ -61,7 +61,7 @@ def _forget(ledgers: LedgerFolder, card: Card, stream: str, limit: int) -> str:
         with opened.ledger.forgetting(stream) as revision:
             leave, before = revision.total.gone, revision.total.before or 0
             if opened.card.audience_id and leave * 100 > before * limit:
-                raise Problem(
+                raise UserError(
                     f'{leave:,} of {before:,} people would leave audience "{card.name}", more than the {limit} % of'
                     " `max_removal_percent`. Nothing was changed. If that is right, add --force."
                 )

@@ -16,10 +16,10 @@ from target_tiktok_audiences.cli.options import offline_config_option
 from target_tiktok_audiences.cli.output import clear_errors, fail, json_option, lacks_extra, print_json, print_table
 from target_tiktok_audiences.history.funnel import headline, why_smaller
 from target_tiktok_audiences.history.journal import read_histories
-from target_tiktok_audiences.ledger.catalog import LedgerFolder
+from target_tiktok_audiences.ledger.catalog import LedgerCatalog
 from target_tiktok_audiences.ledger.database import load_database
-from target_tiktok_audiences.reporting.formatting import counted
-from target_tiktok_audiences.runtime.files import PrivateFolder, write_whole
+from target_tiktok_audiences.reporting.formatting import format_count
+from target_tiktok_audiences.runtime.files import PrivateFolder, write_atomic
 from target_tiktok_audiences.runtime.sanitize import one_line
 from target_tiktok_audiences.runtime.signals import signals
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from target_tiktok_audiences.config.settings import Settings
-    from target_tiktok_audiences.history.journal import History, RunOf
+    from target_tiktok_audiences.history.journal import History, JournalEntry
 
 
 OVERVIEW = {
@@ -66,7 +66,7 @@ def history(audience: str | None, count: int, file: Path | None, settings: Setti
     with clear_errors(), closing(PrivateFolder()) as folder, signals.interrupting():
         with signals.held():
             load_database()
-        ledgers = LedgerFolder(settings.ledger_path, folder.path, dry_run=True)
+        ledgers = LedgerCatalog(settings.ledger_path, folder.path, dry_run=True)
         found = list(read_histories(ledgers, settings.api_host, audience, folder.path))
         if not found:
             known = f"no ledger of {audience}" if audience else "no ledger"
@@ -75,7 +75,7 @@ def history(audience: str | None, count: int, file: Path | None, settings: Setti
             from target_tiktok_audiences.history.html import write_page  # noqa: PLC0415 - it needs the extra
 
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            write_whole(file, write_page(found, now).encode(errors="replace"))
+            write_atomic(file, write_page(found, now).encode(errors="replace"))
         if as_json:
             print_json({"audiences": [_answer(each) for each in found]})
         else:
@@ -114,7 +114,7 @@ def _print_one(found: History, count: int) -> None:
         print_table(rows, STEPS, title="Why is it smaller than the table?")
     if count:
         runs = [_run(run) for run in found.runs[-count:]]
-        print_table(runs, RUNS, title=f"The last {len(runs):,} of {counted(len(found.runs), 'run')}")
+        print_table(runs, RUNS, title=f"The last {len(runs):,} of {format_count(len(found.runs), 'run')}")
     if message := found.runs[-1].message:
         click.echo(one_line(f"The last run said: {message}"))
 
@@ -138,7 +138,7 @@ def _course(counts: Sequence[int | None]) -> str:
     return "".join(BLOCKS[count * (len(BLOCKS) - 1) // max(most, 1)] for count in known)
 
 
-def _run(run: RunOf) -> dict[str, Any]:
+def _run(run: JournalEntry) -> dict[str, Any]:
     rejected = ", ".join(f"{why} {count:,}" for why, count in run.rejected.items())
     people = {"added": run.added, "removed": run.removed, "waiting": run.waiting}
     given = (

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from target_tiktok_audiences.ledger.database import LedgerError, describe
-from target_tiktok_audiences.runtime.errors import Problem
-from target_tiktok_audiences.runtime.logs import hush, keep_to_one_line
+from target_tiktok_audiences.runtime.errors import UserError
+from target_tiktok_audiences.runtime.logs import keep_to_one_line, quiet_noisy_loggers
 from target_tiktok_audiences.runtime.sanitize import one_line
 from target_tiktok_audiences.runtime.signals import signals
 from target_tiktok_audiences.tiktok.errors import TikTokError
@@ -36,11 +36,11 @@ def clear_errors() -> Iterator[None]:
     os.umask(0o077)
     for handler in logging.getLogger().handlers:
         handler.addFilter(keep_to_one_line)
-    hush()
+    quiet_noisy_loggers()
     signals.watch()
     try:
         yield
-    except (LedgerError, OSError, Problem, TikTokError) as error:
+    except (LedgerError, OSError, UserError, TikTokError) as error:
         fail(describe(error))
 
 

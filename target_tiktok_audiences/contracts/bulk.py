@@ -26,6 +26,6 @@ def encode(text: str) -> bytes:
     return text.encode(errors="surrogatepass")
 
 
-def search(normal: str) -> re.Pattern[bytes]:
+def plain_values_pattern(normal: str) -> re.Pattern[bytes]:
     """Compile what `findall` needs to give each value that looks like `normal`, and b"" for each other one."""
     return re.compile(rf"({normal})\0|[^\0]*\0".encode())

@@ -27,9 +27,9 @@ class Contract:
     title: str
     field: str
     rule: str
-    normalise: Callable[[str], str]
+    normalize: Callable[[str], str]
     find_normal: Callable[[Sequence[object]], list[bytes]]
-    """Gives the normal forms of those values where that is quickly told, and b"" for all that need `normalise`."""
+    """Gives the normal forms of those values where that is quickly told, and b"" for all that need `normalize`."""
 
     def digester(self, *, apply_hashing: bool = True, default_country: str | None = None) -> Digester:
         """Give the function that turns this contract's identifiers into digests of 32 bytes.
@@ -37,7 +37,7 @@ class Contract:
         Without `apply_hashing` the identifiers are SHA-256 already and are checked to be. `default_country`
         counts for phone numbers alone. Null, and text of nothing but white space, is no identifier.
         """
-        normalise = partial(phone.normalise, country=default_country) if self.field == "phone" else self.normalise
+        normalize = partial(phone.normalize, country=default_country) if self.field == "phone" else self.normalize
 
         def digest(value: object) -> bytes | None:
             if value is None:
@@ -50,7 +50,7 @@ class Contract:
                 return sha256.parse(value)
             if sha256.looks_hashed(value):
                 raise Rejected(Rejection.ALREADY_HASHED)
-            return hashlib.sha256(normalise(value).encode()).digest()
+            return hashlib.sha256(normalize(value).encode()).digest()
 
         return digest
 
@@ -102,7 +102,7 @@ CONTRACTS = {
             title="audience_email",
             field="email",
             rule="An e-mail address; white space is removed and letters are lower-cased before hashing.",
-            normalise=email.normalise,
+            normalize=email.normalize,
             find_normal=email.find_ascii,
         ),
         Contract(
@@ -110,10 +110,10 @@ CONTRACTS = {
             title="audience_phone",
             field="phone",
             rule="A phone number with its country code, or of the default country; written as E.164 before hashing.",
-            normalise=phone.normalise,
+            normalize=phone.normalize,
             find_normal=phone_fast.find_e164,
         ),
-        Contract("GAID_SHA256", "audience_gaid", "gaid", _DEVICE_ID_RULE, device_id.normalise, device_id.find_bare),
-        Contract("IDFA_SHA256", "audience_idfa", "idfa", _DEVICE_ID_RULE, device_id.normalise, device_id.find_bare),
+        Contract("GAID_SHA256", "audience_gaid", "gaid", _DEVICE_ID_RULE, device_id.normalize, device_id.find_bare),
+        Contract("IDFA_SHA256", "audience_idfa", "idfa", _DEVICE_ID_RULE, device_id.normalize, device_id.find_bare),
     )
 }

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 ALL_ZERO = "00000000-0000-0000-0000-000000000000"
-_BARE_UUIDS = bulk.search(f"(?!{ALL_ZERO}){_UUID.pattern}")
+_BARE_UUIDS = bulk.plain_values_pattern(f"(?!{ALL_ZERO}){_UUID.pattern}")
 
 
-def normalise(value: str) -> str:
+def normalize(value: str) -> str:
     """Trim and lower-case a UUID; its dashes stay, as in the sample that TikTok hashes in its help pages."""
     device_id = value.strip().lower()
     if not _UUID.fullmatch(device_id):

@@ -7,7 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from target_tiktok_audiences.contracts import sha256
-from target_tiktok_audiences.contracts.phone import normalise
+from target_tiktok_audiences.contracts.phone import normalize
 from target_tiktok_audiences.contracts.rejection import Rejected
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _numbers_of_regions(value: str) -> Iterator[tuple[str, str]]:
 
 def _e164(value: str, country: str | None) -> str | None:
     try:
-        return normalise(value, country)
+        return normalize(value, country)
     except Rejected:
         return None
 

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 _ANY = r"[^@\0\x80-\xff]"
 _NO_DOT = r"[^.@\0\x80-\xff]"
-_ASCII_ADDRESSES = bulk.search(rf"{_ANY}+@{_NO_DOT}+\.{_ANY}+")
+_ASCII_ADDRESSES = bulk.plain_values_pattern(rf"{_ANY}+@{_NO_DOT}+\.{_ANY}+")
 """With one way only to match, so that no text however odd takes long."""
 
 
-def normalise(value: str) -> str:
+def normalize(value: str) -> str:
     """Remove all white space and lower-case.
 
     Dots and +tags stay: TikTok's newer pages no longer ask to strip them. What follows the one `@` must have a

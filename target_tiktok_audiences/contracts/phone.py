@@ -8,7 +8,7 @@ from target_tiktok_audiences.contracts.rejection import Rejected, Rejection
 _PLUS_SIGNS = "+\N{FULLWIDTH PLUS SIGN}"
 
 
-def normalise(value: str, country: str | None = None) -> str:
+def normalize(value: str, country: str | None = None) -> str:
     """Write a number as E.164; an extension is dropped.
 
     `country` is the ISO 3166 region of numbers written without a country code. A number passes when it is
@@ -19,7 +19,7 @@ def normalise(value: str, country: str | None = None) -> str:
 
 
 def by_phonenumbers(value: str, country: str | None) -> str:
-    """Have phonenumbers do it. This is what `normalise` means; `numbering` is only faster."""
+    """Have phonenumbers do it. This is what `normalize` means; `numbering` is only faster."""
     import phonenumbers  # noqa: PLC0415 - 30 ms that only runs with phones need to pay
 
     try:

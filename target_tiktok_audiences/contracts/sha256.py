@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
 _LENGTH = 64
-_BARE_SHA256S = bulk.search(_SHA256.pattern)
+_BARE_SHA256S = bulk.plain_values_pattern(_SHA256.pattern)
 
 _GAPS = ("", " ", "-", "0", "[]", "{}", "false", "n/a", "na", "nan", "nil", "none", "null", "undefined", ALL_ZERO)
 _HASHES_OF_NOTHING = {

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from target_tiktok_audiences.emulator.responses import Code, Refusal
-from target_tiktok_audiences.tiktok.models import Action, AudienceType, CalculateType
+from target_tiktok_audiences.tiktok.models import AudienceType, CalculateType, UpdateAction
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -49,7 +49,7 @@ class HistoryEntry:
 class Change:
     """A creation or an update that was accepted and is being processed."""
 
-    action: Action
+    action: UpdateAction
     digests: AbstractSet[bytes]
     lines: int
     unreadable: int
@@ -82,11 +82,11 @@ class Audience:
     processing: list[Change] = field(default_factory=list)
 
 
-def combine(members: AbstractSet[bytes], action: Action, digests: AbstractSet[bytes]) -> AbstractSet[bytes]:
+def combine(members: AbstractSet[bytes], action: UpdateAction, digests: AbstractSet[bytes]) -> AbstractSet[bytes]:
     """Carry out an action: APPEND adds what is new, REMOVE takes what is there, REPLACE swaps all."""
-    if action is Action.APPEND:
+    if action is UpdateAction.APPEND:
         return members | digests
-    if action is Action.REMOVE:
+    if action is UpdateAction.REMOVE:
         return members - digests
     return digests
 
@@ -174,13 +174,13 @@ def is_valid(audience: Audience, now: datetime, options: Options) -> bool:
     return bool(audience.matched) and idle and not is_expired(audience, now)
 
 
-def refuse_change(audience: Audience, action: Action, now: datetime, options: Options) -> None:
+def refuse_change(audience: Audience, action: UpdateAction, now: datetime, options: Options) -> None:
     """Raise if an update by files is not possible now."""
     if audience.audience_type is not AudienceType.CUSTOMER_FILE:
         # Only customer file audiences are made from files; the answer to other types is not documented.
         raise Refusal(Code.BAD_PARAMETER, "Only a Customer File Audience can be updated by files.")
     replacing = any(change.entry.action == "replace" for change in audience.processing)
-    if action is Action.REPLACE and replacing:
+    if action is UpdateAction.REPLACE and replacing:
         raise Refusal(Code.BAD_PARAMETER, UNFINISHED_REPLACE)
     if not is_valid(audience, now, options):
         raise Refusal(Code.BAD_PARAMETER, NOT_EDITABLE)

@@ -29,7 +29,7 @@ from target_tiktok_audiences.emulator.faults import (
 )
 from target_tiktok_audiences.emulator.request import Call
 from target_tiktok_audiences.emulator.responses import Code, Refusal, envelope
-from target_tiktok_audiences.tiktok.models import Action
+from target_tiktok_audiences.tiktok.models import UpdateAction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,8 +179,8 @@ async def _json_body(request: Request) -> Fields:
 def _note(entry: LoggedRequest, fields: Fields) -> None:
     """Note what may be told about a request: only values of a harmless form."""
     action, audience_id, paths = (fields.get(name) for name in ("action", "custom_audience_id", "file_paths"))
-    if isinstance(action, str) and action in set(Action):
-        entry.action = str(Action(action).value)
+    if isinstance(action, str) and action in set(UpdateAction):
+        entry.action = str(UpdateAction(action).value)
     if isinstance(audience_id, str) and audience_id.isdecimal():
         entry.audience_id = audience_id
     if isinstance(paths, list):

@@ -10,7 +10,7 @@ from target_tiktok_audiences.emulator import audiences, files, parameters
 from target_tiktok_audiences.emulator.audiences import Audience, Change, HistoryEntry
 from target_tiktok_audiences.emulator.responses import Code, Refusal
 from target_tiktok_audiences.emulator.serializers import get_item, list_item
-from target_tiktok_audiences.tiktok.models import Action, CalculateType
+from target_tiktok_audiences.tiktok.models import CalculateType, UpdateAction
 
 if TYPE_CHECKING:
     from target_tiktok_audiences.emulator.accounts import Advertiser
@@ -55,7 +55,7 @@ def create(emulator: Emulator, call: Call) -> Data:
         sub_type=sub_type,
         enhancement=enhancement,
     )
-    audiences.accept(audience, _change(emulator, Action.REPLACE, "create", contents, call.fail_later))
+    audiences.accept(audience, _change(emulator, UpdateAction.REPLACE, "create", contents, call.fail_later))
     emulator.audiences[audience.audience_id] = audience
     files.spend(emulator, call.fields)
     return {"custom_audience_id": audience.audience_id}
@@ -67,7 +67,7 @@ def update(emulator: Emulator, call: Call) -> Data:
     advertiser = call.advertiser(emulator)
     audience = _own_audience(emulator, advertiser, parameters.text(call.fields, "custom_audience_id"))
     # TikTok replaces all members where no action is sent.
-    action = parameters.choice(call.fields, "action", Action) or Action.REPLACE
+    action = parameters.choice(call.fields, "action", UpdateAction) or UpdateAction.REPLACE
     enhancement = parameters.boolean(call.fields, "audience_enhancement")
     sub_type = _sub_type(call.fields)
     now = emulator.now()
@@ -149,7 +149,9 @@ def delete(emulator: Emulator, call: Call) -> Data:
     return {}
 
 
-def _update_members(emulator: Emulator, advertiser: Advertiser, audience: Audience, action: Action, call: Call) -> None:
+def _update_members(
+    emulator: Emulator, advertiser: Advertiser, audience: Audience, action: UpdateAction, call: Call
+) -> None:
     # The audience keeps its own type: an update does not send one.
     assert audience.calculate_type is not None  # noqa: S101 - every customer file audience has one
     contents = files.contents(emulator, advertiser, audience.calculate_type, call.fields)
@@ -160,7 +162,7 @@ def _update_members(emulator: Emulator, advertiser: Advertiser, audience: Audien
     files.spend(emulator, call.fields)
 
 
-def _change(emulator: Emulator, action: Action, name: str, contents: Contents, fail_later: str | None) -> Change:
+def _change(emulator: Emulator, action: UpdateAction, name: str, contents: Contents, fail_later: str | None) -> Change:
     now = emulator.now()
     return Change(
         action=action,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from target_tiktok_audiences.history.journal import History, RunOf
+    from target_tiktok_audiences.history.journal import History, JournalEntry
 
 
 WORDS = {
@@ -96,7 +96,7 @@ def why_smaller(history: History) -> list[Step]:
     return steps
 
 
-def _records(run: RunOf) -> Iterator[Step]:
+def _records(run: JournalEntry) -> Iterator[Step]:
     yield Step("read", "total", run.books["read"])
     lost = {"unmatched": run.books["unmatched"], "missing": run.books["missing"], **run.rejected}
     lost |= {name: run.books[name] for name in ("deleted", "superseded", "duplicate")}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from target_tiktok_audiences.history.funnel import Step
-    from target_tiktok_audiences.history.journal import History, RunOf
+    from target_tiktok_audiences.history.journal import History, JournalEntry
 
 
 MOST_RUNS = 400
@@ -92,7 +92,7 @@ def _way(steps: Sequence[Step]) -> str:
     )
 
 
-def _plots(number: int, runs: Sequence[RunOf]) -> str:
+def _plots(number: int, runs: Sequence[JournalEntry]) -> str:
     times = [run.at for run in runs]
     given, sizes = [run.delivered for run in runs], [run.size for run in runs]
     added, removed = [run.added for run in runs], [run.removed for run in runs]
@@ -128,7 +128,7 @@ def _figure(svg: str, caption: str, table: str) -> str:
     )
 
 
-def _runs(runs: Sequence[RunOf], count: int) -> str:
+def _runs(runs: Sequence[JournalEntry], count: int) -> str:
     lines = "".join(map(_run, reversed(runs)))
     headings = "".join(f"<th>{name}</th>" for name in ("Run (UTC)", "Outcome"))
     headings += "".join(f'<th class="number">{name}</th>' for name in NUMBERS)
@@ -140,7 +140,7 @@ def _runs(runs: Sequence[RunOf], count: int) -> str:
     )
 
 
-def _run(run: RunOf) -> str:
+def _run(run: JournalEntry) -> str:
     outcome = escape(run.outcome)
     said = f'<tr class="said"><td></td><td colspan="{len(NUMBERS) + 1}">{escape(run.message)}</td></tr>'
     return (
@@ -152,7 +152,7 @@ def _run(run: RunOf) -> str:
 NUMBERS = ("Read", "Rejected", "Should be in", "Given", "Added", "Removed", "Waiting", "TikTok's size")
 
 
-def _numbers(run: RunOf) -> str:
+def _numbers(run: JournalEntry) -> str:
     counts = (
         run.books["read"],
         sum(run.rejected.values()),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from target_tiktok_audiences.ledger.database import LedgerError, describe
 from target_tiktok_audiences.ledger.snapshot import opened_copy
-from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.runtime.errors import UserError
 from target_tiktok_audiences.runtime.signals import signals
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from target_tiktok_audiences.ledger.catalog import LedgerFolder
+    from target_tiktok_audiences.ledger.catalog import LedgerCatalog
     from target_tiktok_audiences.ledger.ledger import Ledger
-    from target_tiktok_audiences.ledger.metadata import Card
+    from target_tiktok_audiences.ledger.metadata import LedgerMetadata
 
 
 COUNTED = ("read", "unmatched", "missing", "deleted", "superseded", "duplicate", "accepted")
@@ -26,7 +26,7 @@ COUNTED = ("read", "unmatched", "missing", "deleted", "superseded", "duplicate",
 
 
 @dataclass(frozen=True)
-class RunOf:
+class JournalEntry:
     """One run of one audience, as its journal has it."""
 
     at: str
@@ -59,7 +59,7 @@ class History:
     advertiser_id: str
     contract: str
     load_method: str
-    runs: list[RunOf] = field(default_factory=list)
+    runs: list[JournalEntry] = field(default_factory=list)
     """The oldest first."""
     erased: int = 0
     """People who are kept out for good."""
@@ -67,7 +67,7 @@ class History:
     """Why the ledger could not be read now."""
 
     @property
-    def sized(self) -> RunOf | None:
+    def sized(self) -> JournalEntry | None:
         """The last run to which TikTok showed a size: it is of what had been given before that run."""
         return next((run for run in reversed(self.runs) if run.size is not None), None)
 
@@ -77,7 +77,7 @@ class History:
         return self.sized.size if self.sized else None
 
 
-def read_histories(ledgers: LedgerFolder, host: str, audience: str | None, temporary: Path) -> Iterator[History]:
+def read_histories(ledgers: LedgerCatalog, host: str, audience: str | None, temporary: Path) -> Iterator[History]:
     """Read the audiences of a host, or the one of that name or id, from copies of their ledgers."""
     for path, card in ledgers.cards():
         if card.api_host == host and audience in {None, card.name, card.audience_id}:
@@ -85,13 +85,13 @@ def read_histories(ledgers: LedgerFolder, host: str, audience: str | None, tempo
             yield _read(ledgers, path, card, temporary)
 
 
-def _read(ledgers: LedgerFolder, path: Path, card: Card, temporary: Path) -> History:
+def _read(ledgers: LedgerCatalog, path: Path, card: LedgerMetadata, temporary: Path) -> History:
     history = History(card.name, card.audience_id, card.advertiser_id, card.contract, card.load_method)
     try:
         ledgers.fetch(path)
         with opened_copy(path.with_suffix(".duckdb"), temporary) as ledger:
             _fill(history, ledger)
-    except (LedgerError, OSError, Problem) as error:
+    except (LedgerError, OSError, UserError) as error:
         history.problem = describe(error)
     return history
 
@@ -106,12 +106,12 @@ def _fill(history: History, ledger: Ledger) -> None:
     history.erased = ledger.erased()
 
 
-def _run(at: datetime, report: dict[str, Any]) -> RunOf:
+def _run(at: datetime, report: dict[str, Any]) -> JournalEntry:
     books = report.get("books", [])
     rejected: Counter[str] = Counter()
     for each in books:
         rejected.update(each.get("rejected", {}))
-    return RunOf(
+    return JournalEntry(
         at=at.isoformat(timespec="seconds"),
         plan=report.get("plan"),
         outcome=report.get("outcome", ""),

@@ -18,10 +18,10 @@ from msgspec.structs import replace
 from target_tiktok_audiences.ledger.database import describe
 from target_tiktok_audiences.ledger.erasures import Erasures
 from target_tiktok_audiences.ledger.locks import Locks
-from target_tiktok_audiences.ledger.metadata import Card, write_card
-from target_tiktok_audiences.ledger.object_store import Store, StoreFailed
+from target_tiktok_audiences.ledger.metadata import LedgerMetadata, write_metadata
+from target_tiktok_audiences.ledger.object_store import ObjectStore, ObjectStoreFailed
 from target_tiktok_audiences.ledger.remote import RemoteLedgers
-from target_tiktok_audiences.ledger.session import OpenLedger
+from target_tiktok_audiences.ledger.session import LedgerSession
 from target_tiktok_audiences.runtime.errors import LedgerUnusable
 
 if TYPE_CHECKING:
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-class LedgerThere(LedgerUnusable):
+class LedgerExists(LedgerUnusable):
     """A ledger that would be overwritten."""
 
 
-class LedgerFolder:
+class LedgerCatalog:
     """All ledgers of one `ledger_path`, a folder or a URL; without it they are kept in memory and forgotten.
 
     In a dry run ledgers are copied to the folder for what is temporary, and never touched. Raises `LedgerUnusable`.
     """
 
     def __init__(self, place: Path | str | None, temporary: Path, *, dry_run: bool = False) -> None:
-        store = Store(place) if isinstance(place, str) else None
+        store = ObjectStore(place) if isinstance(place, str) else None
         self._remote = RemoteLedgers(store, temporary / "fetched") if store else None
         self._path = self._remote.folder if self._remote else Path(place) if place else None
         self._temporary = temporary
@@ -66,21 +66,21 @@ class LedgerFolder:
         remote.fetch(card.with_suffix(".duckdb"))
         return remote.reserved_until
 
-    def cards(self) -> list[tuple[Path, Card]]:
+    def cards(self) -> list[tuple[Path, LedgerMetadata]]:
         """Give every ledger's card; one that cannot be read belongs to nobody."""
         found = []
         for path in sorted(self._path.glob("*.json")) if self._path else []:
             try:
-                found.append((path, msgspec.json.decode(path.read_bytes(), type=Card)))
+                found.append((path, msgspec.json.decode(path.read_bytes(), type=LedgerMetadata)))
             except (msgspec.DecodeError, FileNotFoundError):
                 continue
         return found
 
-    def owes(self, card: Card) -> bool:
+    def owes(self, card: LedgerMetadata) -> bool:
         """Tell whether something waits for an audience, though no stream may come for it."""
         return card.owed or card.erasures < len(self.erasures.of(card.contract))
 
-    def open(self, wanted: Card) -> OpenLedger:
+    def open(self, wanted: LedgerMetadata) -> LedgerSession:
         """Open the ledger of an audience, or begin one. Raises `LedgerBusy` and `LedgerUnusable`."""
         locks = Locks(self._path if self._path and self._path.is_dir() else None)
         try:
@@ -100,22 +100,22 @@ class LedgerFolder:
                 retention_in_days=wanted.retention_in_days,
             )
             erased = self.erasures.of(card.contract)
-            return OpenLedger(card, path, remote, locks, self._temporary, erased, save=not self._dry_run)
+            return LedgerSession(card, path, remote, locks, self._temporary, erased, save=not self._dry_run)
         except BaseException:
             locks.release()
             raise
 
-    def take(self, opened: OpenLedger) -> None:
+    def take(self, opened: LedgerSession) -> None:
         """Take in a copy of another folder's ledger, which is closed by that; and who was erased.
 
-        Raises `LedgerThere` if there is one of its audience already.
+        Raises `LedgerExists` if there is one of its audience already.
         """
         card, database = opened.card, opened.closed()
         if self._path is None or database is None:
             raise LedgerUnusable(f"What {self.name} holds is forgotten at the end, so nothing was copied.")
         cards = self.cards()
         if any(known.is_of(card) for _, known in cards):
-            raise LedgerThere(f'A ledger of audience "{card.name}" is in {self.name} already, and stays as it is.')
+            raise LedgerExists(f'A ledger of audience "{card.name}" is in {self.name} already, and stays as it is.')
         self.erasures.take_over(opened.erased, card.contract)
         path = self._free_path(card, {taken for taken, _ in cards})
         assert path  # noqa: S101 - it lasts
@@ -123,14 +123,14 @@ class LedgerFolder:
             self._remote.open(path).save(card, database)
         else:
             shutil.copyfile(database, path.with_suffix(".duckdb"))
-            write_card(path, card)
+            write_metadata(path, card)
 
-    def _find(self, wanted: Card) -> tuple[Path | None, Card]:
+    def _find(self, wanted: LedgerMetadata) -> tuple[Path | None, LedgerMetadata]:
         cards = self.cards()
         found = next(((path, card) for path, card in cards if card.is_of(wanted)), None)
         return found or (self._free_path(wanted, {path for path, _ in cards}), replace(wanted))
 
-    def _free_path(self, card: Card, taken: Collection[Path]) -> Path | None:
+    def _free_path(self, card: LedgerMetadata, taken: Collection[Path]) -> Path | None:
         """Give where a new ledger goes; an audience that had this name before keeps the file of that name."""
         if self._path is None:
             return None
@@ -153,8 +153,8 @@ def place_problem(place: Path | str) -> str:
     if isinstance(place, Path):
         return _folder_problem(place)
     try:
-        Store(place).check()
-    except StoreFailed as problem:
+        ObjectStore(place).check()
+    except ObjectStoreFailed as problem:
         return str(problem)
     return ""
 

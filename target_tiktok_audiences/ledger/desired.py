@@ -43,7 +43,7 @@ def bound(database: Database) -> dict[int, Binding]:
 
 
 def stage(database: Database, parts: Sequence[Part]) -> None:
-    """Read what the streams brought, and count it into their books. Raises `BooksDoNotBalance`."""
+    """Read what the streams brought, and count it into their books. Raises `CountsDoNotBalance`."""
     database.execute("CREATE OR REPLACE TEMP TABLE staged (part INTEGER, key BLOB, digest BLOB)")
     database.execute("CREATE OR REPLACE TEMP TABLE staged_gone (part INTEGER, key BLOB)")
     for number, part in enumerate(parts):

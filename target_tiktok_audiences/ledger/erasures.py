@@ -11,22 +11,22 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from target_tiktok_audiences.runtime.errors import LedgerBusy, Problem
-from target_tiktok_audiences.runtime.files import write_whole
+from target_tiktok_audiences.runtime.errors import LedgerBusy, UserError
+from target_tiktok_audiences.runtime.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
-    from target_tiktok_audiences.ledger.object_store import Store
+    from target_tiktok_audiences.ledger.object_store import ObjectStore
 
 
 _BYTES = 32
 _ROUNDS = 5
 
 
-class ErasuresUnreadable(Problem):
+class ErasuresUnreadable(UserError):
     """A file that says who was erased, and cannot be read: to go on without it could bring them back."""
 
 
@@ -36,7 +36,7 @@ class Erasures:
     In a dry run, and without a folder, they are not written.
     """
 
-    def __init__(self, folder: Path | None, store: Store | None = None, *, save: bool) -> None:
+    def __init__(self, folder: Path | None, store: ObjectStore | None = None, *, save: bool) -> None:
         self._folder = folder
         self._store = store
         self._save = save and folder is not None
@@ -72,7 +72,7 @@ class Erasures:
         file = self._file(contract)
         if self._store:
             return self._store.append(file.name, number + 1, lines.encode())
-        write_whole(file, lines.encode())
+        write_atomic(file, lines.encode())
         return True
 
     def _read(self, contract: str) -> tuple[int, dict[bytes, str]]:

@@ -15,7 +15,7 @@ def log_of(database: Path) -> Path:
     return database.with_name(f"{database.name}.wal")
 
 
-def _put_aside(database: Path, what: str, ending: str) -> Path:
+def _quarantine(database: Path, what: str, ending: str) -> Path:
     """Rename a ledger, and its write-ahead log with it, to a name that no file has."""
     names = itertools.chain([what], (f"{what}-{number}" for number in itertools.count(2)))
     free = (database.with_suffix(f".{name}.{ending}") for name in names)

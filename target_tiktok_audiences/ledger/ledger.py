@@ -26,7 +26,7 @@ from target_tiktok_audiences.ledger.database import Database, LedgerError, descr
 from target_tiktok_audiences.ledger.desired import PartChange
 from target_tiktok_audiences.ledger.schema import TABLES, LedgerDamaged, encode, migrate
 from target_tiktok_audiences.ledger.staging import Binding
-from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ _MEMORY_OF_A_ROW = 8
 """Bytes that DuckDB keeps in memory, whatever the limit, of rows near those that a transaction deletes."""
 
 
-class OutcomeNotNoted(Problem):
+class OutcomeNotNoted(UserError):
     """TikTok accepted a change, and the ledger cannot take it in."""
 
 
@@ -123,7 +123,7 @@ class Ledger:
         return [(msgspec.json.decode(b, type=Binding), count, datetime.fromisoformat(at)) for b, count, at in rows]
 
     def stage(self, parts: Sequence[Part]) -> None:
-        """Read what the streams brought, and count it into their books. Raises `BooksDoNotBalance`."""
+        """Read what the streams brought, and count it into their books. Raises `CountsDoNotBalance`."""
         desired.stage(self._database, parts)
 
     @contextmanager
@@ -204,7 +204,7 @@ class Ledger:
             if not self.facts.delivered_known:
                 delivered.suspect_erased(self._database)
 
-    def start_again(self) -> None:
+    def clear_audience(self) -> None:
         """Note that there is no audience: nothing is delivered."""
         if self.facts.audience_id is not None:
             with self._transaction():
@@ -308,7 +308,7 @@ class Ledger:
         noted = [facts.changed_at, facts.creating_since, facts.held_since, *(at for _, at in in_flight)]
         return max(filter(None, noted), default=None)
 
-    def take_back_the_future(self, now: datetime) -> None:
+    def clamp_future_timestamps(self, now: datetime) -> None:
         """Take what was noted with a time that is still to come as noted now.
 
         Clocks go back, and nothing may wait for a day that is years away. What is in flight then takes its whole time

@@ -6,7 +6,7 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
-from target_tiktok_audiences.ledger.metadata import Card, _fingerprint
+from target_tiktok_audiences.ledger.metadata import LedgerMetadata, _fingerprint
 from target_tiktok_audiences.runtime.errors import LedgerBusy
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class Locks:
         self._folder = folder
         self._held: dict[str, int] = {}
 
-    def take(self, card: Card, audience_id: str | None) -> None:
+    def take(self, card: LedgerMetadata, audience_id: str | None) -> None:
         """Lock the audience's name, and its id where that is known. Raises `LedgerBusy`."""
         for fingerprint in {_fingerprint(card, None), _fingerprint(card, audience_id)}:
             if self._folder is None or fingerprint in self._held:

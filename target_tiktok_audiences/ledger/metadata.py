@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from target_tiktok_audiences.runtime.files import write_whole
+from target_tiktok_audiences.runtime.files import write_atomic
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Card(msgspec.Struct):
+class LedgerMetadata(msgspec.Struct):
     """Whose a ledger is."""
 
     api_host: str
@@ -33,7 +33,7 @@ class Card(msgspec.Struct):
     erasures: int = 0
     """How many of those who were erased the ledger has taken over."""
 
-    def is_of(self, other: Card) -> bool:
+    def is_of(self, other: LedgerMetadata) -> bool:
         """Tell whether two cards are of one audience: by its id where both know it, else by its name."""
         if (self.api_host, self.advertiser_id, self.contract) != (other.api_host, other.advertiser_id, other.contract):
             return False
@@ -48,12 +48,12 @@ class Card(msgspec.Struct):
         return f"{self.advertiser_id}-{words}-{_fingerprint(self, self.audience_id)}"
 
 
-def _fingerprint(card: Card, audience_id: str | None) -> str:
+def _fingerprint(card: LedgerMetadata, audience_id: str | None) -> str:
     what = ["id", audience_id] if audience_id else ["name", card.name]
     identity = "\0".join([card.api_host, card.advertiser_id, card.contract, *what])
     return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-def write_card(path: Path, card: Card) -> None:
+def write_metadata(path: Path, card: LedgerMetadata) -> None:
     """Write the card that lies beside a ledger."""
-    write_whole(path, msgspec.json.format(msgspec.json.encode(card)))
+    write_atomic(path, msgspec.json.format(msgspec.json.encode(card)))

@@ -32,16 +32,16 @@ CLAIM_LIVES = timedelta(minutes=20)
 """After that a claim is taken to be of somebody who was killed."""
 
 
-class StoreFailed(LedgerUnusable):
+class ObjectStoreFailed(LedgerUnusable):
     """The store cannot be read or written; the text names neither credentials nor what is stored."""
 
 
-class VersionUnreadable(StoreFailed):
+class VersionUnreadable(ObjectStoreFailed):
     """The newest of a series is no version that this program knows; others are not to blame for it."""
 
 
-class Store:
-    """The objects under one URL. Every method raises `StoreFailed`."""
+class ObjectStore:
+    """The objects under one URL. Every method raises `ObjectStoreFailed`."""
 
     def __init__(self, url: str) -> None:
         self.name = shown(url)
@@ -154,7 +154,7 @@ class Store:
         probe = f"probe-{uuid.uuid4().hex}"
         try:
             self._create(probe, b"first")  # some refuse the condition itself
-        except StoreFailed:
+        except ObjectStoreFailed:
             return False
         try:
             return not self._create(probe, b"second")
@@ -223,8 +223,8 @@ class Store:
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}"
 
-    def _failed(self, what: str, error: Exception) -> StoreFailed:
-        return StoreFailed(f"The ledgers in {self.name} cannot be {what}: {self._reason(error)}, and run again.")
+    def _failed(self, what: str, error: Exception) -> ObjectStoreFailed:
+        return ObjectStoreFailed(f"The ledgers in {self.name} cannot be {what}: {self._reason(error)}, and run again.")
 
     def _reason(self, error: Exception) -> str:
         if isinstance(error, ImportError) and self._protocol in _EXTRAS:

@@ -6,18 +6,18 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class BooksDoNotBalance(Problem):
+class CountsDoNotBalance(UserError):
     """Records went missing between reading and sending: a fault in this program, never in the data."""
 
 
 @dataclass
-class Books:
+class RecordCounts:
     """Counts of one stream's records on their way into one audience.
 
     Each figure is counted where it happens, by whoever does it, and never derived from the others, so that
@@ -40,7 +40,7 @@ class Books:
     """Records of a stream that feeds no audience, or lacks the field."""
 
     def check(self) -> None:
-        """Raise `BooksDoNotBalance` unless every record read is accounted for."""
+        """Raise `CountsDoNotBalance` unless every record read is accounted for."""
         found = (
             self.accepted
             + self.duplicate
@@ -51,7 +51,7 @@ class Books:
             + self.unmatched
         )
         if self.read != found:
-            raise BooksDoNotBalance(
+            raise CountsDoNotBalance(
                 f"Stream {self.stream}: {self.read:,} records were read and {found:,} are accounted for. Nothing was"
                 " sent. This is a fault of the target; please report it with this line."
             )
@@ -61,9 +61,9 @@ class Books:
         return {**vars(self), "rejected": dict(self.rejected.most_common())}
 
 
-def total(parts: Iterable[Books]) -> Books:
+def total(parts: Iterable[RecordCounts]) -> RecordCounts:
     """Add up the books of several feeds."""
-    added = Books("all")
+    added = RecordCounts("all")
     for part in parts:
         added.rejected += part.rejected
         for name, count in vars(part).items():

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from target_tiktok_audiences.ledger.metadata import Card
-from target_tiktok_audiences.ledger.object_store import Store, StoreFailed, VersionUnreadable
+from target_tiktok_audiences.ledger.metadata import LedgerMetadata
+from target_tiktok_audiences.ledger.object_store import ObjectStore, ObjectStoreFailed, VersionUnreadable
 from target_tiktok_audiences.runtime.errors import LedgerBusy
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _RELEASE_S = 5.0
 class Version(msgspec.Struct, frozen=True):
     """What a ledger's series holds."""
 
-    card: Card
+    card: LedgerMetadata
     database: str
     """The object with the database; it is of this version alone."""
     reserved_until: datetime | None = None
@@ -46,7 +46,7 @@ class Version(msgspec.Struct, frozen=True):
 class RemoteLedgers:
     """All ledgers of a store, and the folder into which they are fetched."""
 
-    def __init__(self, store: Store, folder: Path) -> None:
+    def __init__(self, store: ObjectStore, folder: Path) -> None:
         self.store = store
         self.folder = folder
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -63,17 +63,17 @@ class RemoteLedgers:
                 RemoteLedger(self.store, self.folder / series, number)
 
     def open(self, card: Path) -> RemoteLedger:
-        """Look for a ledger's newest version, and bring its card to the folder. Raises `StoreFailed`."""
+        """Look for a ledger's newest version, and bring its card to the folder. Raises `ObjectStoreFailed`."""
         return RemoteLedger(self.store, card)
 
 
 class RemoteLedger:
     """One ledger of a store, as it was when its card was fetched; a new one has no version yet.
 
-    Every method raises `StoreFailed`.
+    Every method raises `ObjectStoreFailed`.
     """
 
-    def __init__(self, store: Store, card: Path, number: int | None = None) -> None:
+    def __init__(self, store: ObjectStore, card: Path, number: int | None = None) -> None:
         self._store = store
         self._series = card.name
         self.name = f"{store.name}/{card.name}"
@@ -112,18 +112,18 @@ class RemoteLedger:
         if self._store.newest(self._series)[0] != self._number:
             raise self._overtaken(self._version.card)
 
-    def put_aside(self, ending: str) -> str:
+    def quarantine(self, ending: str) -> str:
         """Keep the database that was fetched under another name, and tell which: the next version would remove it."""
         name = f"{self._series.removesuffix('.json')}.{self._number:08d}.{ending}"
         if self._version:
             self._store.copy(self._version.database, name)
         return f"{self._store.name}/{name}"
 
-    def reserve(self, card: Card, database: Path) -> None:
+    def reserve(self, card: LedgerMetadata, database: Path) -> None:
         """Write it back, and keep other machines from it until `save` or `release`. Raises `LedgerBusy`."""
         self._write(card, database, RESERVED_FOR)
 
-    def save(self, card: Card, database: Path) -> None:
+    def save(self, card: LedgerMetadata, database: Path) -> None:
         """Write it back, and let others in. Raises `LedgerBusy`."""
         self._write(card, database, None)
 
@@ -135,7 +135,7 @@ class RemoteLedger:
             releasing.join(_RELEASE_S)
 
     def _release(self) -> None:
-        with suppress(StoreFailed):  # then they wait until the reservation is over
+        with suppress(ObjectStoreFailed):  # then they wait until the reservation is over
             self._take_over_pending()
             if self._version and self._reserved:
                 self._append(msgspec.structs.replace(self._version, reserved_until=None))
@@ -150,7 +150,7 @@ class RemoteLedger:
             self._reserved = self._pending.reserved_until is not None
         self._pending = None
 
-    def _write(self, card: Card, database: Path, reserve_for: timedelta | None) -> None:
+    def _write(self, card: LedgerMetadata, database: Path, reserve_for: timedelta | None) -> None:
         self._take_over_pending()
         stem = self._series.removesuffix(".json")
         name = f"{stem}.{self._number + 1:08d}-{uuid.uuid4().hex}.duckdb"
@@ -171,7 +171,7 @@ class RemoteLedger:
         self._pending = None
         return won
 
-    def _overtaken(self, card: Card) -> LedgerBusy:
+    def _overtaken(self, card: LedgerMetadata) -> LedgerBusy:
         then = (
             "what it sent is sent once more, which does no harm" if self._reserved else "it stopped before it sent that"
         )
@@ -186,5 +186,5 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _named(card: Card) -> str:
+def _named(card: LedgerMetadata) -> str:
     return f'Audience "{card.name}" of advertiser {card.advertiser_id}'

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from target_tiktok_audiences.ledger.database import Database
@@ -46,15 +46,15 @@ None may alter a column by an expression: DuckDB writes that to its log, and can
 TABLES = tuple(dict.fromkeys(re.findall(r"CREATE TABLE (\w+)", " ".join(_MIGRATIONS))))
 
 
-class LedgerTooNew(Problem):
+class LedgerTooNew(UserError):
     """The ledger was written by a newer version of this program."""
 
 
-class LedgerDamaged(Problem):
+class LedgerDamaged(UserError):
     """A file that is no ledger any more."""
 
 
-class Facts(msgspec.Struct):
+class LedgerState(msgspec.Struct):
     """What a ledger knows beside its rows."""
 
     ledger_id: str
@@ -79,7 +79,7 @@ class Facts(msgspec.Struct):
     """Changes in a row that TikTok failed after accepting them."""
 
 
-def migrate(database: Database) -> Facts:
+def migrate(database: Database) -> LedgerState:
     """Bring the tables up to the newest version, and give the facts. Raises `LedgerTooNew` and `LedgerDamaged`."""
     database.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER)")
     version = database.one("SELECT coalesce(max(version), 0) FROM schema_version")[0]
@@ -92,16 +92,16 @@ def migrate(database: Database) -> Facts:
         database.execute(script)
         database.execute("INSERT INTO schema_version VALUES (?)", [number])
         if number == 1:
-            database.execute("INSERT INTO facts VALUES (?)", [encode(Facts(uuid.uuid4().hex))])
+            database.execute("INSERT INTO facts VALUES (?)", [encode(LedgerState(uuid.uuid4().hex))])
         database.commit()
     facts = database.execute("SELECT value FROM facts").fetchall()
     try:
         ((value,),) = facts
-        return msgspec.json.decode(value, type=Facts)
+        return msgspec.json.decode(value, type=LedgerState)
     except (TypeError, ValueError) as error:  # msgspec's are ValueErrors
         raise LedgerDamaged(f"Its facts cannot be read ({type(error).__name__})") from None
 
 
-def encode(facts: Facts) -> str:
+def encode(facts: LedgerState) -> str:
     """Write the facts as they are stored."""
     return msgspec.json.encode(facts).decode()

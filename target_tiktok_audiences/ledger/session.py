@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from target_tiktok_audiences.ledger.database import LedgerError, describe, is_damage
-from target_tiktok_audiences.ledger.files import _put_aside, copy_files, log_of
+from target_tiktok_audiences.ledger.files import _quarantine, copy_files, log_of
 from target_tiktok_audiences.ledger.ledger import Ledger
-from target_tiktok_audiences.ledger.metadata import write_card
+from target_tiktok_audiences.ledger.metadata import write_metadata
 from target_tiktok_audiences.ledger.schema import LedgerDamaged, LedgerTooNew
 from target_tiktok_audiences.runtime.errors import LedgerUnusable
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from target_tiktok_audiences.ledger.locks import Locks
-    from target_tiktok_audiences.ledger.metadata import Card
+    from target_tiktok_audiences.ledger.metadata import LedgerMetadata
     from target_tiktok_audiences.ledger.remote import RemoteLedger
 
 
-class OpenLedger:
+class LedgerSession:
     """A ledger with its card, locked until it is closed.
 
     One that is damaged is put aside, and an empty one begun in its place; `warning` says so.
@@ -28,7 +28,7 @@ class OpenLedger:
 
     def __init__(
         self,
-        card: Card,
+        card: LedgerMetadata,
         path: Path | None,
         remote: RemoteLedger | None,
         locks: Locks,
@@ -58,11 +58,11 @@ class OpenLedger:
         self._locks.take(self.card, audience_id)
         self.card.audience_id = audience_id
 
-    def begin_anew(self) -> None:
+    def replace_with_empty(self) -> None:
         """Put an empty ledger in the place of one that STATE does not know; the old file stays beside it."""
         gone = self.ledger.facts.ledger_id[:8]
         self.ledger.close()
-        self._put_aside(gone, "gone")
+        self._quarantine(gone, "gone")
         self.ledger = self._open()
 
     def _open(self) -> Ledger:
@@ -82,19 +82,19 @@ class OpenLedger:
         except LedgerDamaged as damaged:
             if self._database is None:
                 raise
-            aside = self._put_aside("damaged", "corrupt")
+            aside = self._quarantine("damaged", "corrupt")
             put = f"it is put aside as {aside}" if self._save else "a run that is not dry puts it aside"
             self.warning = (
                 f"Its ledger was damaged ({str(damaged).rstrip('.')}); {put}, and the run goes on as if it were lost."
             )
             return self._connect()
 
-    def _put_aside(self, what: str, ending: str) -> str:
+    def _quarantine(self, what: str, ending: str) -> str:
         """Keep the database under another name, and tell which."""
         if self._database is None:
             return ""
-        aside = _put_aside(self._database, what, ending)
-        return self._remote.put_aside(ending) if self._remote and self._save else str(aside)
+        aside = _quarantine(self._database, what, ending)
+        return self._remote.quarantine(ending) if self._remote and self._save else str(aside)
 
     def _connect(self) -> Ledger:
         """Open the database. Raises `LedgerDamaged`, and `LedgerUnusable` for what is no fault of the file."""
@@ -117,9 +117,9 @@ class OpenLedger:
         self._save_card()
 
     def reserve(self) -> None:
-        """Bring the ledger to its store before TikTok is asked for a change, so that no other machine asks for one.
+        """Write the ledger to its object store before a change is requested, so that no other machine requests one.
 
-        On a disk of this machine all of it is there already. Raises `LedgerBusy`, `StoreFailed` and `LedgerError`.
+        A ledger on a local disk is there already. Raises `LedgerBusy`, `ObjectStoreFailed` and `LedgerError`.
         """
         if self._remote and self._database:
             self.ledger.checkpoint()
@@ -137,7 +137,7 @@ class OpenLedger:
         return self._database
 
     def close(self) -> None:
-        """Close the ledger, save the card, and let others in. Raises `StoreFailed`.
+        """Close the ledger, save the card, and let others in. Raises `ObjectStoreFailed`.
 
         A new one to which nothing was ever written, since TikTok refused its advertiser perhaps, is not kept.
         """
@@ -162,4 +162,4 @@ class OpenLedger:
 
     def _save_card(self) -> None:
         if self._save and self._path:
-            write_card(self._path, self.card)
+            write_metadata(self._path, self.card)

@@ -13,19 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from target_tiktok_audiences.ledger.catalog import LedgerFolder
+from target_tiktok_audiences.ledger.catalog import LedgerCatalog
 from target_tiktok_audiences.ledger.database import LedgerError, describe
 from target_tiktok_audiences.ledger.files import copy_files, log_of
 from target_tiktok_audiences.ledger.ledger import Ledger
-from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from target_tiktok_audiences.ledger.delivered import Counts
-    from target_tiktok_audiences.ledger.metadata import Card
-    from target_tiktok_audiences.ledger.schema import Facts
+    from target_tiktok_audiences.ledger.metadata import LedgerMetadata
+    from target_tiktok_audiences.ledger.schema import LedgerState
     from target_tiktok_audiences.ledger.staging import Binding
 
 
@@ -36,15 +36,15 @@ _LOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
 
 
 @dataclass(frozen=True)
-class Look:
+class LedgerSnapshot:
     """What a ledger says, as its last commit left it."""
 
-    card: Card
+    card: LedgerMetadata
     busy: bool = False
     """Whether a run has it open now."""
     problem: str = ""
     """Why nothing else can be told of it."""
-    facts: Facts | None = None
+    facts: LedgerState | None = None
     counts: Counts | None = None
     in_flight: int = 0
     parts: list[tuple[Binding, int, datetime]] = field(default_factory=list)
@@ -57,29 +57,29 @@ class Look:
         return (self.facts and self.facts.audience_id) or self.card.audience_id
 
 
-def look_at_ledgers(
-    place: Path | str | None, temporary: Path, wanted: Callable[[Card], bool], *, runs: int = 0
-) -> list[Look]:
+def read_snapshots(
+    place: Path | str | None, temporary: Path, wanted: Callable[[LedgerMetadata], bool], *, runs: int = 0
+) -> list[LedgerSnapshot]:
     """Look at every ledger whose card is wanted, with its newest `runs`."""
-    ledgers = LedgerFolder(place, temporary, dry_run=True)
+    ledgers = LedgerCatalog(place, temporary, dry_run=True)
     return [_look(ledgers, path, card, temporary, runs) for path, card in ledgers.cards() if wanted(card)]
 
 
-def _look(ledgers: LedgerFolder, path: Path, card: Card, temporary: Path, runs: int) -> Look:
+def _look(ledgers: LedgerCatalog, path: Path, card: LedgerMetadata, temporary: Path, runs: int) -> LedgerSnapshot:
     busy = _is_open(path.with_suffix(".duckdb"))
     try:
         busy = ledgers.fetch(path) is not None or busy
         with opened_copy(path.with_suffix(".duckdb"), temporary) as ledger:
             parts, newest = ledger.parts(), ledger.runs(runs)
-            return Look(card, busy, "", ledger.facts, ledger.counts(), ledger.in_flight(), parts, newest)
-    except (LedgerError, OSError, Problem) as error:
+            return LedgerSnapshot(card, busy, "", ledger.facts, ledger.counts(), ledger.in_flight(), parts, newest)
+    except (LedgerError, OSError, UserError) as error:
         why = "A run is writing it now; look again later." if busy else describe(error)
-        return Look(card, busy, why)
+        return LedgerSnapshot(card, busy, why)
 
 
 @contextmanager
 def opened_copy(database: Path, temporary: Path) -> Iterator[Ledger]:
-    """Open a copy of a ledger, as its last commit left it. Raises `Problem`, `LedgerError` and `OSError`."""
+    """Open a copy of a ledger, as its last commit left it. Raises `UserError`, `LedgerError` and `OSError`."""
     place = Path(tempfile.mkdtemp(dir=temporary))
     try:
         with closing(Ledger(_copy(database, place), place / "spill")) as ledger:
@@ -89,10 +89,10 @@ def opened_copy(database: Path, temporary: Path) -> Iterator[Ledger]:
 
 
 def _copy(database: Path, place: Path) -> Path:
-    """Copy a ledger's files while nobody writes them. Raises `Problem` where somebody always does."""
+    """Copy a ledger's files while nobody writes them. Raises `UserError` where somebody always does."""
     for number in range(_TRIES):
         if not database.exists():
-            raise Problem(f"The ledger's file is missing: {database}. The next run goes on as if it were lost.")
+            raise UserError(f"The ledger's file is missing: {database}. The next run goes on as if it were lost.")
         folder = place / str(number)
         folder.mkdir()
         before = _stamps(database)
@@ -101,7 +101,7 @@ def _copy(database: Path, place: Path) -> Path:
             if _stamps(database) == before:
                 return copy
         shutil.rmtree(folder)
-    raise Problem("A run is writing it now; look again later.")
+    raise UserError("A run is writing it now; look again later.")
 
 
 def _stamps(database: Path) -> list[tuple[int, int, int] | None]:

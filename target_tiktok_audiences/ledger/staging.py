@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from target_tiktok_audiences.ledger.record_counts import Books
-from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.ledger.record_counts import RecordCounts
+from target_tiktok_audiences.runtime.errors import UserError
 from target_tiktok_audiences.runtime.os_errors import advice
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ NO_DIGEST = "-"
 """In a staged line: the record's key is spoken of, and it has no identifier now."""
 
 
-class NotStaged(Problem):
+class NotStaged(UserError):
     """What streams bring cannot be kept: the temporary folder is full, for one."""
 
     def __init__(self, folder: Path, error: OSError) -> None:
@@ -50,7 +50,7 @@ class Part:
 
     def __init__(self, binding: Binding, path: Path) -> None:
         self.binding = binding
-        self.books = Books(binding.stream)
+        self.books = RecordCounts(binding.stream)
         self.path = path
         self._said = 0
         try:
@@ -63,7 +63,7 @@ class Part:
         if digests:
             self._write(b"".join(digests).hex("\n", 32).encode() + b"\n")
 
-    def say(self, keys: Sequence[Sequence[object]], digests: Sequence[bytes | None]) -> None:
+    def add_keyed(self, keys: Sequence[Sequence[object]], digests: Sequence[bytes | None]) -> None:
         """Stage what is said of keys now: a digest, or that there is none; the last word on a key counts.
 
         A key itself is personal data, perhaps, so only 16 bytes of its digest are written. Raises `NotStaged`.

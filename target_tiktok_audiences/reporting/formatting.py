@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 _UNITS = {"day": 86_400, "hour": 3_600, "minute": 60}
 
 
-def counted(count: int, what: str) -> str:
+def format_count(count: int, what: str) -> str:
     """Say how many there are of something, whose plural ends in s."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def lasting(time: timedelta) -> str:
+def format_duration(time: timedelta) -> str:
     """Say how long a time is, in whole units of the largest of which there are two."""
     seconds = round(abs(time).total_seconds())
     for unit, size in _UNITS.items():
         if seconds >= 2 * size:
-            return counted(seconds // size, unit)
+            return format_count(seconds // size, unit)
     return f"{seconds} s"

@@ -75,10 +75,10 @@ class Progress:
 
 def begin_progress() -> Progress:
     """Give bars if somebody looks on, else log lines."""
-    return Bars() if sys.stderr and sys.stderr.isatty() else Progress()
+    return ProgressBar() if sys.stderr and sys.stderr.isatty() else Progress()
 
 
-class Bars(Progress):
+class ProgressBar(Progress):
     """Draws a bar, where a run takes long enough to be looked at. No thread does: whoever works tells."""
 
     every_s = 0.1
@@ -87,7 +87,7 @@ class Bars(Progress):
     def __init__(self) -> None:
         super().__init__()
         self._display: Display | None = None
-        self._moved: list[tuple[logging.StreamHandler[_Above], object]] = []
+        self._moved: list[tuple[logging.StreamHandler[_LogAboveBar], object]] = []
 
     def close(self) -> None:
         """Take the bar away, and let log lines go where they went."""
@@ -132,11 +132,11 @@ class Bars(Progress):
         for handler in logging.getLogger().handlers:
             if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
                 self._moved.append((handler, handler.stream))
-                handler.stream = _Above(console)
+                handler.stream = _LogAboveBar(console)
         return self._display
 
 
-class _Above:
+class _LogAboveBar:
     """Where log lines go while there is a bar: above it, as they are."""
 
     def __init__(self, console: Console) -> None:

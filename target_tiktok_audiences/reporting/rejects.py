@@ -7,16 +7,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from target_tiktok_audiences.ledger.database import describe
-from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from target_tiktok_audiences.singer_io.json_lines import Place
+    from target_tiktok_audiences.singer_io.json_lines import InputPosition
 
 
-class RejectsNotWritten(Problem):
+class RejectsNotWritten(UserError):
     """The file of rejected records cannot be written."""
 
 
@@ -29,7 +29,7 @@ class RejectsFile:
             self._lines = path.open("w", encoding="utf-8")
         self._with_key = with_key
 
-    def write(self, place: Place, stream: str, contract: str, reason: str, key: dict[str, Any]) -> None:
+    def write(self, place: InputPosition, stream: str, contract: str, reason: str, key: dict[str, Any]) -> None:
         """Add one rejected record; `key` are its key values, written only where they were asked for."""
         reject: dict[str, Any] = {"line": place.line} if place.row is None else {"line": place.line, "row": place.row}
         reject |= {"stream": stream, "contract": contract, "reason": reason}

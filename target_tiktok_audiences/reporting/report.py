@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from target_tiktok_audiences.ledger.database import describe
-from target_tiktok_audiences.ledger.record_counts import Books, total
-from target_tiktok_audiences.runtime.errors import Problem
-from target_tiktok_audiences.runtime.files import write_whole
+from target_tiktok_audiences.ledger.record_counts import RecordCounts, total
+from target_tiktok_audiences.runtime.errors import UserError
+from target_tiktok_audiences.runtime.files import write_atomic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ class AudienceReport:
     """`ok`, `planned` (a dry run), `held` or `failed`."""
     message: str = ""
     warning: str = ""
-    books: list[Books] = field(default_factory=list)
+    books: list[RecordCounts] = field(default_factory=list)
     desired: int = 0
     """People who should be in it, of all streams."""
     delivered_before: int = 0
@@ -114,7 +114,7 @@ class RunReport:
     seconds: float = 0.0
     message: str = ""
     audiences: list[AudienceReport] = field(default_factory=list)
-    unmatched: list[Books] = field(default_factory=list)
+    unmatched: list[RecordCounts] = field(default_factory=list)
     """Streams that were skipped."""
 
     def as_dict(self) -> dict[str, Any]:
@@ -132,11 +132,11 @@ class RunReport:
         try:
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            write_whole(path, text.encode("utf-8", errors="backslashreplace"))
+            write_atomic(path, text.encode("utf-8", errors="backslashreplace"))
         except OSError as error:
             error.filename = str(path)
             raise ReportNotWritten(f"`report_path` cannot be written. {describe(error)}") from None
 
 
-class ReportNotWritten(Problem):
+class ReportNotWritten(UserError):
     """The file of the JSON report cannot be written."""

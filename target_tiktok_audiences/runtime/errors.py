@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 
-class Problem(Exception):
+class UserError(Exception):
     """An audience that must not be changed now; the text says why, and what to do."""
 
 
-class LedgerBusy(Problem):
+class LedgerBusy(UserError):
     """Another run has the audience's ledger."""
 
 
-class LedgerUnusable(Problem):
+class LedgerUnusable(UserError):
     """A ledger, or the place of all, that cannot be used now, and stays as it is."""

@@ -19,7 +19,7 @@ def spare_handles(count: int) -> None:
             os.close(handle)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes) -> None:
     """Write a file so that it is the old one or the new one, and nothing half done stays behind."""
     partial = path.with_name(f"{path.name}.partial")
     try:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from target_tiktok_audiences.runtime.sanitize import is_printable, one_line
 
-TALKERS = {
+NOISY_LOGGERS = {
     **dict.fromkeys(("adlfs", "aiobotocore", "azure", "botocore", "fsspec", "gcsfs", "s3fs"), logging.WARNING),
     **dict.fromkeys(("singer_sdk.mapper", "urllib3"), logging.INFO),
 }
@@ -23,9 +23,9 @@ def keep_to_one_line(record: logging.LogRecord) -> bool:
     return True
 
 
-def hush() -> None:
-    """Keep `TALKERS`, and the loggers below them, from saying more, also where a logging configuration asks for it."""
-    for talker, level in TALKERS.items():
+def quiet_noisy_loggers() -> None:
+    """Cap `NOISY_LOGGERS` and their children at their levels, whatever the logging configuration asks for."""
+    for talker, level in NOISY_LOGGERS.items():
         below = [name for name in logging.root.manager.loggerDict if name.startswith(f"{talker}.")]
         for name in (talker, *below):
             logging.getLogger(name).setLevel(max(level, logging.getLogger(name).level))

@@ -21,7 +21,14 @@ from fsspec.utils import get_protocol
 from singer_sdk.exceptions import InvalidInputLine
 
 from target_tiktok_audiences.singer_io import json_lines
-from target_tiktok_audiences.singer_io.json_lines import ABSENT, DELETED_AT, Place, Row, columns_of, records_of
+from target_tiktok_audiences.singer_io.json_lines import (
+    ABSENT,
+    DELETED_AT,
+    InputPosition,
+    RecordView,
+    columns_of,
+    records_of,
+)
 from target_tiktok_audiences.singer_io.schema_checks import quoted, shown_names
 
 if TYPE_CHECKING:
@@ -64,9 +71,9 @@ class Batch:
             raise self._wrong("has a `manifest` that is no list of files' addresses")
 
     @property
-    def place(self) -> Place:
+    def place(self) -> InputPosition:
         """That of the next row."""
-        return Place(self._line, self._row)
+        return InputPosition(self._line, self._row)
 
     def columns(self, names: Sequence[str]) -> Iterator[tuple[Columns, int]]:
         """Give some columns of all rows, block by block, and how many rows these are."""
@@ -85,7 +92,7 @@ class Batch:
                 self._row += 1
 
     def _columns_of_jsonl(self, url: str, names: Sequence[str]) -> Iterator[tuple[Columns, int]]:
-        row = Row(names)
+        row = RecordView(names)
         decoder = msgspec.json.Decoder(row.type, float_hook=Decimal)
         for block in self._blocks(url):
             rows = json_lines.decode_objects(block, decoder)
@@ -150,7 +157,7 @@ class Batch:
             log.warning(
                 "%s: a file of the BATCH (%s) has no column %s; its columns are %s. Set `identifier_field` to the one"
                 " that holds the identifier.",
-                Place(self._line),
+                InputPosition(self._line),
                 _shown(url),
                 ", ".join(missing),
                 shown_names(there),
@@ -192,8 +199,8 @@ class Batch:
     def _unreadable(self, number: int, error: Exception) -> InvalidInputLine:
         url = self._manifest[number]
         return InvalidInputLine(
-            f"{Place(self._line)}: file {number + 1:,} of {len(self._manifest):,} of the BATCH ({_shown(url)}) cannot"
-            f" be read: {self._reason(url, error)}."
+            f"{InputPosition(self._line)}: file {number + 1:,} of {len(self._manifest):,} of the BATCH ({_shown(url)})"
+            f" cannot be read: {self._reason(url, error)}."
         )
 
     def _reason(self, url: str, error: Exception) -> str:
@@ -216,7 +223,7 @@ class Batch:
         return InvalidInputLine(f"{self.place} {what}. Check the tap's output.")
 
     def _wrong(self, what: str) -> InvalidInputLine:
-        return InvalidInputLine(f"{Place(self._line)} is a BATCH message that {what}.")
+        return InvalidInputLine(f"{InputPosition(self._line)} is a BATCH message that {what}.")
 
 
 _REASONS: dict[type[Exception], str] = {

@@ -18,14 +18,20 @@ from typing import Any, Literal
 
 import msgspec
 
-from target_tiktok_audiences.singer_io.json_lines import Columns, Place, Row, decode_objects, needs_escapes
+from target_tiktok_audiences.singer_io.json_lines import (
+    Columns,
+    InputPosition,
+    RecordView,
+    decode_objects,
+    needs_escapes,
+)
 
-Take = Callable[[Columns, int, Place], bool]
+Take = Callable[[Columns, int, InputPosition], bool]
 """Takes the columns of records, how many these are, and the place of the first; False if they go the SDK's way."""
 
 
 @dataclass(frozen=True)
-class Lane:
+class Route:
     """One stream's: the columns that its sink needs, and where they go."""
 
     columns: tuple[str, ...]
@@ -33,7 +39,7 @@ class Lane:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class MessageRun:
     """Messages that follow each other in a block: records of one stream, or one message that is none."""
 
     stream: str | None
@@ -52,12 +58,12 @@ def _stream_of(message: Any) -> str | None:
     return None if isinstance(message, _OTHERS) else message.stream
 
 
-class Express:
+class FastPath:
     """The lanes that are open."""
 
     def __init__(self) -> None:
-        self._lanes: dict[str, Lane] = {}
-        self._row = Row(())
+        self._lanes: dict[str, Route] = {}
+        self._row = RecordView(())
         self._decoder: msgspec.json.Decoder[Any] | None = None
         self.changed = False
         """Whether a lane was opened since the last block was decoded."""
@@ -66,14 +72,14 @@ class Express:
         """Let a stream's records go by here from now on, unless a column has a name that the decoder does not take."""
         self._lanes.pop(stream, None)
         if not any(map(needs_escapes, columns)):
-            self._lanes[stream] = Lane(tuple(columns), take)
+            self._lanes[stream] = Route(tuple(columns), take)
         self._decoder, self.changed = None, True
 
-    def lane(self, stream: str | None) -> Lane | None:
+    def lane(self, stream: str | None) -> Route | None:
         """Give a stream's lane, if it is open."""
         return self._lanes.get(stream or "")
 
-    def decode(self, block: bytes) -> Iterator[Stretch] | None:
+    def decode(self, block: bytes) -> Iterator[MessageRun] | None:
         """Decode a block of whole lines; None if it has to go the SDK's way."""
         self.changed = False
         if not self._lanes:
@@ -84,10 +90,10 @@ class Express:
         if not any(map(_OTHERS.__contains__, set(map(type, messages)))):
             streams = set(map(_STREAM, messages))
             if len(streams) == 1:
-                return iter([Stretch(streams.pop(), messages)])
-        return (Stretch(stream, list(each)) for stream, each in groupby(messages, _stream_of))
+                return iter([MessageRun(streams.pop(), messages)])
+        return (MessageRun(stream, list(each)) for stream, each in groupby(messages, _stream_of))
 
-    def take(self, stretch: Stretch, place: Place) -> bool:
+    def take(self, stretch: MessageRun, place: InputPosition) -> bool:
         """Hand records to their sink, if it has a lane; `place` is that of the first."""
         lane = self.lane(stretch.stream)
         if lane is None:
@@ -96,7 +102,7 @@ class Express:
         return lane.take(self._row.columns(records, lane.columns), len(records), place)
 
     def _new_decoder(self) -> msgspec.json.Decoder[Any]:
-        self._row = Row(name for lane in self._lanes.values() for name in lane.columns)
+        self._row = RecordView(name for lane in self._lanes.values() for name in lane.columns)
         record = msgspec.defstruct(
             "Record",
             [("stream", Literal[tuple(self._lanes)]), ("record", self._row.type)],

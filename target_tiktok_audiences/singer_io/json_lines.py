@@ -41,16 +41,16 @@ Columns = dict[str, list[Any]]
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode  # Decimal, so that a STATE goes out as it came
 
 
-class Place(NamedTuple):
+class InputPosition(NamedTuple):
     """Where a record stands in the input; its text begins a sentence."""
 
     line: int
     row: int | None = None
     """Of the BATCH in that line, from 1."""
 
-    def after(self, records: int) -> Place:
+    def after(self, records: int) -> InputPosition:
         """Give the place so many records later."""
-        return Place(self.line + records) if self.row is None else Place(self.line, self.row + records)
+        return InputPosition(self.line + records) if self.row is None else InputPosition(self.line, self.row + records)
 
     def __str__(self) -> str:
         line = f"ine {self.line:,} of the input"
@@ -125,11 +125,11 @@ def decode_objects(block: bytes, decoder: msgspec.json.Decoder[Any]) -> list[Any
 
 
 def needs_escapes(name: str) -> bool:
-    """Tell whether JSON must write a name in another way than as it is; a `Row` cannot have such columns."""
+    """Tell whether JSON must write a name in another way than as it is; a `RecordView` cannot have such columns."""
     return len(msgspec.json.encode(name)) != len(name.encode()) + 2
 
 
-class Row:
+class RecordView:
     """What a decoder makes of a record: those columns that count, and nothing else."""
 
     def __init__(self, columns: Iterable[str]) -> None:

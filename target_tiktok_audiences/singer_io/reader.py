@@ -15,8 +15,8 @@ from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
 from target_tiktok_audiences.runtime.sanitize import LONGEST_NAME, is_name
 from target_tiktok_audiences.singer_io import json_lines
-from target_tiktok_audiences.singer_io.fast_path import Express
-from target_tiktok_audiences.singer_io.json_lines import Place
+from target_tiktok_audiences.singer_io.fast_path import FastPath
+from target_tiktok_audiences.singer_io.json_lines import InputPosition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -41,12 +41,12 @@ class MessageReader(GenericSingerReader[bytes]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.express = Express()
+        self.fast_path = FastPath()
 
     @property
-    def place(self) -> Place:
+    def place(self) -> InputPosition:
         """Where in the input the reader stands."""
-        return Place(self.line_number, self.row)
+        return InputPosition(self.line_number, self.row)
 
     @property
     def default_input(self) -> IO[bytes]:
@@ -80,7 +80,7 @@ class MessageReader(GenericSingerReader[bytes]):
 
         Gives what is left when a SCHEMA has opened a lane: it is to be looked at anew.
         """
-        stretches = self.express.decode(block)
+        stretches = self.fast_path.decode(block)
         if stretches is None:
             rest = io.BytesIO(block)
             counts.update(super().process_lines(self._lines(rest), callbacks))  # type: ignore[arg-type]
@@ -88,7 +88,7 @@ class MessageReader(GenericSingerReader[bytes]):
         rest, passed = io.BytesIO(block), 0
         for stretch in stretches:
             count = len(stretch.messages)
-            if self.express.take(stretch, Place(self.line_number + 1)):
+            if self.fast_path.take(stretch, InputPosition(self.line_number + 1)):
                 self.line_number += count
                 counts["RECORD"] += count
                 passed += count
@@ -96,7 +96,7 @@ class MessageReader(GenericSingerReader[bytes]):
             next(islice(rest, passed, passed), None)
             passed = 0
             counts.update(super().process_lines(self._lines(islice(rest, count)), callbacks))  # type: ignore[arg-type]
-            if self.express.changed:
+            if self.fast_path.changed:
                 return rest.read()
         return b""
 
@@ -108,7 +108,7 @@ class MessageReader(GenericSingerReader[bytes]):
                 raise self._too_long()
             if not line.isspace():
                 yield line
-            if self.express.changed:
+            if self.fast_path.changed:
                 return
 
     def deserialize_json(self, line: bytes) -> dict[str, Any]:

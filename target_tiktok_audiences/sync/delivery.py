@@ -10,17 +10,17 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from target_tiktok_audiences.ledger.database import LedgerError, describe
-from target_tiktok_audiences.ledger.record_counts import BooksDoNotBalance
-from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.ledger.record_counts import CountsDoNotBalance
+from target_tiktok_audiences.runtime.errors import UserError
 from target_tiktok_audiences.runtime.signals import signals
 from target_tiktok_audiences.tiktok.errors import FileLost, TikTokError
-from target_tiktok_audiences.tiktok.models import Action, CalculateType
+from target_tiktok_audiences.tiktok.models import CalculateType, UpdateAction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from target_tiktok_audiences.ledger.ledger import Ledger
-    from target_tiktok_audiences.ledger.session import OpenLedger
+    from target_tiktok_audiences.ledger.session import LedgerSession
     from target_tiktok_audiences.reporting.progress import Progress
     from target_tiktok_audiences.sync.plan import Plan
     from target_tiktok_audiences.tiktok.client import TikTok
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class CreationLost(Problem):
+class CreationLost(UserError):
     """A creation whose answer never came; it is never sent twice in one run."""
 
     def __init__(self, error: TikTokError, change: int, rows: int, files: int) -> None:
@@ -59,7 +59,7 @@ class UploadFile:
 
 
 def deliver(
-    plan: Plan, audience_id: str | None, opened: OpenLedger, folder: Path, tiktok: TikTok, progress: Progress
+    plan: Plan, audience_id: str | None, opened: LedgerSession, folder: Path, tiktok: TikTok, progress: Progress
 ) -> Delivery:
     """Write the files of a plan, upload them, note the intent, make the one call, note what came of it.
 
@@ -76,16 +76,16 @@ def deliver(
     return Delivery(changed, rows, len(files))
 
 
-def delete(opened: OpenLedger, audience_id: str | None, tiktok: TikTok) -> None:
+def delete(opened: LedgerSession, audience_id: str | None, tiktok: TikTok) -> None:
     """Delete an audience. A kill before the ledger knows does no harm: the next run finds the audience gone."""
     signals.check()
     opened.reserve()
     tiktok.delete(opened.card.advertiser_id, audience_id or "")
-    opened.ledger.start_again()
+    opened.ledger.clear_audience()
     opened.card.audience_id, opened.card.pinned = None, False
 
 
-def _upload(files: Sequence[UploadFile], opened: OpenLedger, tiktok: TikTok, progress: Progress) -> list[str]:
+def _upload(files: Sequence[UploadFile], opened: LedgerSession, tiktok: TikTok, progress: Progress) -> list[str]:
     """Upload files, but for those that an interrupted run has uploaded; give TikTok's path of each."""
     card, ledger = opened.card, opened.ledger
     there = ledger.uploads(tiktok.now)
@@ -105,14 +105,14 @@ def _upload(files: Sequence[UploadFile], opened: OpenLedger, tiktok: TikTok, pro
     return paths
 
 
-def _change(plan: Plan, audience_id: str | None, paths: Sequence[str], opened: OpenLedger, tiktok: TikTok) -> str:
+def _change(plan: Plan, audience_id: str | None, paths: Sequence[str], opened: LedgerSession, tiktok: TikTok) -> str:
     """Make the one call, between its intent and its outcome; give the audience's id."""
     card, ledger, action = opened.card, opened.ledger, plan.do.value
     signals.check()
     change = ledger.intend(action, tiktok.now)
     try:
         opened.reserve()
-    except (LedgerError, Problem):
+    except (LedgerError, UserError):
         ledger.refused(change)
         raise
     try:
@@ -121,7 +121,7 @@ def _change(plan: Plan, audience_id: str | None, paths: Sequence[str], opened: O
             kind = CalculateType(card.contract)
             audience_id = tiktok.create(card.advertiser_id, card.name, paths, kind, card.retention_in_days)
         else:
-            tiktok.update(card.advertiser_id, audience_id, paths, Action(action))
+            tiktok.update(card.advertiser_id, audience_id, paths, UpdateAction(action))
     except TikTokError as error:
         if error.certain:
             ledger.refused(change)
@@ -144,12 +144,12 @@ def write_files(plan: Plan, ledger: Ledger, folder: Path) -> list[UploadFile]:
             written += ledger.write_lines(number * plan.rows_per_file, plan.rows_per_file, path)
             files.append(UploadFile(path, _md5(path)))
         except (LedgerError, OSError) as error:
-            raise Problem(
+            raise UserError(
                 f"The files to upload cannot be written in {folder.parent}: {describe(error)} Or set TMPDIR to another"
                 " folder. Nothing was sent."
             ) from None
     if written != plan.rows:
-        raise BooksDoNotBalance(
+        raise CountsDoNotBalance(
             f"{plan.rows:,} rows were planned, and {written:,} written to {plan.files} files. Nothing was sent. This is"
             " a fault of the target; please report it with this line."
         )

@@ -12,19 +12,19 @@ from target_tiktok_audiences.contracts.rejection import Rejected
 from target_tiktok_audiences.ledger.database import LedgerError, describe, load_database
 from target_tiktok_audiences.reporting.progress import Progress
 from target_tiktok_audiences.reporting.report import AudienceReport
-from target_tiktok_audiences.runtime.errors import LedgerBusy, Problem
+from target_tiktok_audiences.runtime.errors import LedgerBusy, UserError
 from target_tiktok_audiences.runtime.signals import signals
-from target_tiktok_audiences.sync.plan import NEEDS_DELETION, Do, Limits
-from target_tiktok_audiences.sync.reconcile import AudienceRun, Surroundings, attempt, remove_erased
+from target_tiktok_audiences.sync.plan import NEEDS_DELETION, Action, Limits
+from target_tiktok_audiences.sync.reconcile import AudienceRun, RunContext, attempt, remove_erased
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from target_tiktok_audiences.config.settings import Settings
-    from target_tiktok_audiences.ledger.catalog import LedgerFolder
-    from target_tiktok_audiences.ledger.metadata import Card
-    from target_tiktok_audiences.ledger.session import OpenLedger
+    from target_tiktok_audiences.ledger.catalog import LedgerCatalog
+    from target_tiktok_audiences.ledger.metadata import LedgerMetadata
+    from target_tiktok_audiences.ledger.session import LedgerSession
     from target_tiktok_audiences.tiktok.client import TikTok
 
 
@@ -47,11 +47,11 @@ OPEN = frozenset({"below_floor", "failed"})
 """What is left for the user to do."""
 
 
-class NoIdentifier(Problem):
+class NoIdentifier(UserError):
     """A value that no contract takes; it is never quoted."""
 
 
-class NobodyKnown(Problem):
+class NobodyKnown(UserError):
     """An erasure that no ledger could take part in."""
 
 
@@ -116,7 +116,7 @@ def _read(
     return taken, reasons
 
 
-def contracts_of(settings: Settings, ledgers: LedgerFolder, chosen: Collection[str] = ()) -> list[str]:
+def contracts_of(settings: Settings, ledgers: LedgerCatalog, chosen: Collection[str] = ()) -> list[str]:
     """Give the contracts that the ledgers hold, of those chosen if any are. Raises `NobodyKnown` if they hold none."""
     held = {card.contract for card in _cards(settings, ledgers)} & set(chosen or CONTRACTS)
     if not held:
@@ -129,7 +129,7 @@ def contracts_of(settings: Settings, ledgers: LedgerFolder, chosen: Collection[s
 
 
 def erase(
-    erasure: Erasure, settings: Settings, ledgers: LedgerFolder, tiktok: TikTok, temporary: Path
+    erasure: Erasure, settings: Settings, ledgers: LedgerCatalog, tiktok: TikTok, temporary: Path
 ) -> list[ErasedFrom]:
     """Take people out of every audience, and keep them out; an audience that fails does not stop the others.
 
@@ -142,7 +142,7 @@ def erase(
             earlier[contract] = max(noted[digest] for digest in digests)
         ledgers.erasures.add(contract, digests, tiktok.now)
     limits = Limits(settings.min_audience_size, settings.max_reject_percent, settings.batch_size_rows)
-    around = Surroundings(tiktok, limits, temporary, erasure.dry_run, Progress())
+    around = RunContext(tiktok, limits, temporary, erasure.dry_run, Progress())
     ours = {feed.advertiser_id for feed in settings.feeds}
     lines = []
     for card in _cards(settings, ledgers):
@@ -159,11 +159,11 @@ def erase(
     return lines
 
 
-def _cards(settings: Settings, ledgers: LedgerFolder) -> list[Card]:
+def _cards(settings: Settings, ledgers: LedgerCatalog) -> list[LedgerMetadata]:
     return [card for _, card in ledgers.cards() if card.api_host == settings.api_host]
 
 
-def _erase_from(card: Card, erasure: Erasure, ledgers: LedgerFolder, around: Surroundings) -> ErasedFrom:
+def _erase_from(card: LedgerMetadata, erasure: Erasure, ledgers: LedgerCatalog, around: RunContext) -> ErasedFrom:
     line = ErasedFrom(card.name, card.audience_id, card.advertiser_id, card.contract)
     with signals.held():
         load_database()
@@ -172,13 +172,13 @@ def _erase_from(card: Card, erasure: Erasure, ledgers: LedgerFolder, around: Sur
             _take_out(opened, line, erasure, around)
     except LedgerBusy:
         line.outcome, line.message = "waits", "A run has it now: the one after that takes them out."
-    except (LedgerError, OSError, Problem) as error:
+    except (LedgerError, OSError, UserError) as error:
         line.outcome, line.message = "failed", describe(error)
     signals.check()  # an error may be all that the ledger's database has made of a signal
     return line
 
 
-def _take_out(opened: OpenLedger, line: ErasedFrom, erasure: Erasure, around: Surroundings) -> None:
+def _take_out(opened: LedgerSession, line: ErasedFrom, erasure: Erasure, around: RunContext) -> None:
     """Take them out of one audience whose ledger is open and knows of the erasure, and say what became of it."""
     digests, ledger = erasure.digests[line.contract], opened.ledger
     if ledger.facts.delivered_known and not ledger.may_hold(digests):
@@ -208,7 +208,7 @@ def _outcome(report: AudienceReport, *, known: bool) -> str:
         return "waits"
     if report.outcome == "ok":
         nothing = "gone" if known else "not_a_member"
-        return {Do.REMOVE.value: "removed", Do.DELETE.value: "audience_deleted"}.get(report.plan or "", nothing)
+        return {Action.REMOVE.value: "removed", Action.DELETE.value: "audience_deleted"}.get(report.plan or "", nothing)
     return "below_floor" if report.reason in NEEDS_DELETION else "failed"
 
 

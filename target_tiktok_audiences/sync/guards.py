@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -23,20 +23,20 @@ _OVERRIDE = (
 )
 
 
-class TooManyWouldGo(Problem):
+class RemovalLimitExceeded(UserError):
     """The blast radius: nothing was committed and nothing sent."""
 
 
-class TableIncomplete(Problem):
+class TableIncomplete(UserError):
     """A stream that sends less of its table than its load method needs."""
 
 
-class BindingChanged(Problem):
+class BindingChanged(UserError):
     """A stream that is no longer what its part was made from."""
 
 
-def check_blast_radius(revision: Revision, limit: int, reference: Mapping[str, int] | None, *, replaces: bool) -> None:
-    """Raise `TooManyWouldGo` if more than `limit` per cent of a part, or of all, would go.
+def check_removal_limit(revision: Revision, limit: int, reference: Mapping[str, int] | None, *, replaces: bool) -> None:
+    """Raise `RemovalLimitExceeded` if more than `limit` per cent of a part, or of all, would go.
 
     A dead tap cannot be told from a finished one, so this is what a truncated stream can do at most. Where the ledger
     has nothing to compare with, `reference` has the counts that STATE remembers, by stream and in all (""); without
@@ -54,16 +54,16 @@ def check_blast_radius(revision: Revision, limit: int, reference: Mapping[str, i
         compared = True
         gone = change.gone if change.before is not None else max(before - change.after, 0)
         if before and change.load_method == "overwrite" and change.after == 0:
-            raise TooManyWouldGo(
+            raise RemovalLimitExceeded(
                 f"Stream {change.stream} came empty, and had {before:,} people. Nothing was sent. {_OVERRIDE}"
             )
         if gone * 100 > before * limit:
-            raise TooManyWouldGo(
+            raise RemovalLimitExceeded(
                 f"{gone:,} of {before:,} people of {_named(change, revision)} would go, more than the {limit} % of"
                 f" `max_removal_percent`. Nothing was sent. Was the stream cut short? {_OVERRIDE}"
             )
     if replaces and not compared:
-        raise TooManyWouldGo(
+        raise RemovalLimitExceeded(
             f"All members would be replaced by {revision.total.after:,} people, and there is neither a ledger nor a"
             f" state to compare that with. Nothing was sent. {_OVERRIDE}"
         )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from target_tiktok_audiences.config.settings import Feed
-    from target_tiktok_audiences.ledger.snapshot import Look
+    from target_tiktok_audiences.ledger.snapshot import LedgerSnapshot
     from target_tiktok_audiences.tiktok.models import Audience
 
 
@@ -44,7 +44,7 @@ class Entry:
 
     advertiser_id: str
     listed: Audience | None = None
-    look: Look | None = None
+    look: LedgerSnapshot | None = None
     feed: Feed | None = None
     asked: bool = True
     """Whether TikTok could be asked for it."""
@@ -99,7 +99,7 @@ class Entry:
 
 
 def bring_together(
-    advertiser_id: str, listed: Sequence[Audience] | None, looks: Sequence[Look], feeds: Sequence[Feed]
+    advertiser_id: str, listed: Sequence[Audience] | None, looks: Sequence[LedgerSnapshot], feeds: Sequence[Feed]
 ) -> list[Entry]:
     """Give one entry for each audience of an advertiser, ours first; without `listed` TikTok could not be asked."""
     looks = [look for look in looks if look.card.advertiser_id == advertiser_id]
@@ -119,7 +119,7 @@ def bring_together(
     return [*ours, *others]
 
 
-def _is_of(feed: Feed, look: Look) -> bool:
+def _is_of(feed: Feed, look: LedgerSnapshot) -> bool:
     if feed.contract.name != look.card.contract:
         return False
     if feed.audience_id:

@@ -11,7 +11,7 @@ from target_tiktok_audiences.ledger.staging import BYTES_PER_LINE
 
 if TYPE_CHECKING:
     from target_tiktok_audiences.ledger.delivered import Counts
-    from target_tiktok_audiences.ledger.record_counts import Books
+    from target_tiktok_audiences.ledger.record_counts import RecordCounts
 
 
 MAX_FILE_BYTES = 250_000_000
@@ -31,7 +31,7 @@ FEW_RECORDS = 20
 """A share of fewer records says nothing about the mapping."""
 
 
-class Do(StrEnum):
+class Action(StrEnum):
     """The things that a run can do to an audience."""
 
     CREATE = "CREATE"
@@ -58,7 +58,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
-class Standing:
+class AudienceStatus:
     """An audience as TikTok shows it now."""
 
     status: Status
@@ -81,7 +81,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Past:
+class ChangeHistory:
     """What the ledger says of earlier runs, as far as it matters."""
 
     delivered_known: bool = True
@@ -100,7 +100,7 @@ class Past:
 class Plan:
     """One decision, its reason in a word, and that reason in a sentence for the user."""
 
-    do: Do
+    do: Action
     reason: str = ""
     message: str = ""
     rows: int = 0
@@ -114,7 +114,7 @@ class Plan:
         return -(-self.rows // self.rows_per_file) if self.rows else 0
 
 
-def make_plan(load_method: str, counts: Counts, standing: Standing, past: Past, limits: Limits) -> Plan:
+def make_plan(load_method: str, counts: Counts, standing: AudienceStatus, past: ChangeHistory, limits: Limits) -> Plan:
     """Plan one run: at most one call, for TikTok takes no second one while it processes the first."""
     if standing.status is Status.ABSENT:
         return _create(counts, past, limits)
@@ -122,7 +122,7 @@ def make_plan(load_method: str, counts: Counts, standing: Standing, past: Past, 
         return _unusable(standing)
     if load_method != "append-only" and not standing.ours:
         return Plan(
-            Do.FAIL,
+            Action.FAIL,
             "only_found",
             "It was found by its name, and who made it is not known: people may be added to it, and nobody removed. Set"
             " `audience_id` to make it ours, or `load_method: append-only`.",
@@ -130,13 +130,15 @@ def make_plan(load_method: str, counts: Counts, standing: Standing, past: Past, 
     unknown = past.replace_owed or (load_method == "overwrite" and not past.delivered_known)
     if not (counts.adds or counts.removals or unknown):
         stillborn = standing.status is Status.PROCESSING and _is_stillborn(standing)
-        return _too_small(standing) if stillborn else Plan(Do.NOTHING)
+        return _too_small(standing) if stillborn else Plan(Action.NOTHING)
     if standing.status is Status.PROCESSING:
         return _too_small(standing) if _is_stillborn(standing) else hold_for_processing(past.held_for)
     return _change(load_method, counts, standing, past, limits, unknown=unknown)
 
 
-def plan_removals(counts: Counts, standing: Standing, past: Past, limits: Limits, *, may_delete: bool) -> Plan:
+def plan_removals(
+    counts: Counts, standing: AudienceStatus, past: ChangeHistory, limits: Limits, *, may_delete: bool
+) -> Plan:
     """Plan what takes out at once those who are to leave, and nothing else, whatever the load method.
 
     `may_delete` allows to delete an audience that TikTok does not let go below its floor.
@@ -144,60 +146,62 @@ def plan_removals(counts: Counts, standing: Standing, past: Past, limits: Limits
     if standing.status is Status.ABSENT and _may_be_created(past):
         return _wait_for_creation(past)
     if standing.status in {Status.ABSENT, Status.EXPIRED} or not counts.removals:
-        return Plan(Do.NOTHING)  # an expired one is empty
+        return Plan(Action.NOTHING)  # an expired one is empty
     if standing.status is Status.FOREIGN:
         return _unusable(standing)
     left = _left(counts, standing)
     if standing.status is Status.PROCESSING:
         plan = _too_small(standing) if _is_stillborn(standing) else hold_for_processing(past.held_for)
     elif left >= limits.min_audience_size:
-        plan = _call(Do.REMOVE, counts.removals, limits)
+        plan = _call(Action.REMOVE, counts.removals, limits)
     else:
         plan = _below_floor(left, limits)
     return _delete(standing, plan) if may_delete and plan.reason in NEEDS_DELETION else plan
 
 
-def _delete(standing: Standing, needed: Plan) -> Plan:
+def _delete(standing: AudienceStatus, needed: Plan) -> Plan:
     if not standing.ours:
         return Plan(
-            Do.FAIL,
+            Action.FAIL,
             needed.reason,
             f"{needed.message} It was found by its name, and who made it is not known: delete it in TikTok Ads Manager,"
             " or set `audience_id` to make it ours.",
         )
-    return Plan(Do.DELETE, needed.reason)
+    return Plan(Action.DELETE, needed.reason)
 
 
-def _left(counts: Counts, standing: Standing) -> int:
+def _left(counts: Counts, standing: AudienceStatus) -> int:
     return max(counts.delivered, standing.size) - counts.removals
 
 
-def _create(counts: Counts, past: Past, limits: Limits) -> Plan:
+def _create(counts: Counts, past: ChangeHistory, limits: Limits) -> Plan:
     if counts.desired < limits.min_audience_size:
         return Plan(
-            Do.FAIL,
+            Action.FAIL,
             "below_minimum",
             f"{counts.desired:,} distinct identifiers were accepted, and TikTok needs {limits.min_audience_size:,} for"
             " a new audience: with fewer it would stay empty for good. It was not created. Run again when the stream"
             " has more, or with the whole table (`--full-refresh`); or `forget` the stream.",
         )
-    return _wait_for_creation(past) if _may_be_created(past) else _call(Do.CREATE, counts.desired, limits)
+    return _wait_for_creation(past) if _may_be_created(past) else _call(Action.CREATE, counts.desired, limits)
 
 
-def _may_be_created(past: Past) -> bool:
+def _may_be_created(past: ChangeHistory) -> bool:
     return past.creating_for is not None and past.creating_for < LOOK_FOR_CREATION
 
 
-def _wait_for_creation(past: Past) -> Plan:
+def _wait_for_creation(past: ChangeHistory) -> Plan:
     return _hold("create_unknown", "The answer to its creation was lost, and it is not listed yet", past.held_for)
 
 
-def _change(load_method: str, counts: Counts, standing: Standing, past: Past, limits: Limits, *, unknown: bool) -> Plan:
+def _change(
+    load_method: str, counts: Counts, standing: AudienceStatus, past: ChangeHistory, limits: Limits, *, unknown: bool
+) -> Plan:
     """Plan the call to an audience that is ready and differs."""
     enough = counts.desired >= limits.min_audience_size
     if unknown and not (past.all_parts_came or past.replace_owed):
         return Plan(
-            Do.FAIL,
+            Action.FAIL,
             "parts_missing",
             "Its ledger is gone, and other streams have filled it too: replacing its members by what this run brought"
             " would lose theirs. Run all its streams at once, or keep the ledger (`ledger_path`).",
@@ -205,18 +209,18 @@ def _change(load_method: str, counts: Counts, standing: Standing, past: Past, li
     if unknown and not enough:
         return _below_floor(counts.desired, limits)
     if unknown or (load_method == "overwrite" and counts.adds and counts.removals and enough):
-        return _call(Do.REPLACE, counts.desired, limits)
+        return _call(Action.REPLACE, counts.desired, limits)
     left = _left(counts, standing)
     if counts.removals and left >= limits.min_audience_size and not (counts.adds and past.last_action == "REMOVE"):
-        return _call(Do.REMOVE, counts.removals, limits)
-    return _call(Do.APPEND, counts.adds, limits) if counts.adds else _below_floor(left, limits)
+        return _call(Action.REMOVE, counts.removals, limits)
+    return _call(Action.APPEND, counts.adds, limits) if counts.adds else _below_floor(left, limits)
 
 
-def _call(do: Do, rows: int, limits: Limits) -> Plan:
+def _call(do: Action, rows: int, limits: Limits) -> Plan:
     rows_per_file = _rows_per_file(rows, limits.batch_size_rows)
     if rows_per_file > _MAX_ROWS_PER_FILE:
         return Plan(
-            Do.FAIL,
+            Action.FAIL,
             "too_many",
             f"{rows:,} identifiers are more than one call takes ({MAX_FILES} files of 250 MB). Split the stream over"
             " several audiences.",
@@ -236,27 +240,27 @@ def _hold(reason: str, because: str, held_for: timedelta | None) -> Plan:
     waited = f"has waited for {hours} hours" if hours else "waits"
     message = f"{because}; what differs {waited}, and is sent by a later run."
     return Plan(
-        Do.HOLD, reason, message + (" That is too long: ask TikTok's support." if overdue else ""), overdue=overdue
+        Action.HOLD, reason, message + (" That is too long: ask TikTok's support." if overdue else ""), overdue=overdue
     )
 
 
 def _below_floor(left: int, limits: Limits) -> Plan:
     return Plan(
-        Do.FAIL,
+        Action.FAIL,
         "below_minimum",
         f"{left:,} people would be left, and TikTok refuses any change that leaves fewer than"
         f" {limits.min_audience_size:,}. What is to go waits until there are more.",
     )
 
 
-def _is_stillborn(standing: Standing) -> bool:
+def _is_stillborn(standing: AudienceStatus) -> bool:
     return standing.size == 0 and standing.unchanged_for is not None and standing.unchanged_for > STILLBORN_AFTER
 
 
-def _too_small(standing: Standing) -> Plan:
+def _too_small(standing: AudienceStatus) -> Plan:
     hours = int((standing.unchanged_for or timedelta()).total_seconds() // 3600)
     return Plan(
-        Do.FAIL,
+        Action.FAIL,
         "too_small",
         f"It is still empty {hours} hours after its last change: TikTok matched fewer than 1,000 people, or the"
         " identifiers were hashed from something not normalised. Delete it in TikTok Ads Manager, check the"
@@ -264,7 +268,7 @@ def _too_small(standing: Standing) -> Plan:
     )
 
 
-def wrong_mapping(books: list[Books], limits: Limits, *, new: bool, upsert: bool = False) -> Plan | None:
+def wrong_mapping(books: list[RecordCounts], limits: Limits, *, new: bool, upsert: bool = False) -> Plan | None:
     """Stop where the stream surely has other data than the contract.
 
     A few records that come daily into a living audience may all lack an identifier by chance; stopping them would
@@ -278,7 +282,7 @@ def wrong_mapping(books: list[Books], limits: Limits, *, new: bool, upsert: bool
         settings = "Check `contract`, `identifier_field`, `apply_hashing` and `default_country`. Nothing was sent."
         if records and not identifiers and (new or (records >= FEW_RECORDS and not upsert)):
             message = f"All {records:,} records of stream {part.stream} lack an identifier. {settings}"
-            return Plan(Do.FAIL, "all_missing", message)
+            return Plan(Action.FAIL, "all_missing", message)
         too_many = rejected * 100 > identifiers * limits.max_reject_percent
         if too_many and (new or identifiers >= FEW_RECORDS):
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in part.rejected.most_common())
@@ -286,16 +290,16 @@ def wrong_mapping(books: list[Books], limits: Limits, *, new: bool, upsert: bool
                 f"{rejected:,} of {identifiers:,} identifiers of stream {part.stream} were rejected ({reasons}), more"
                 f" than the {limits.max_reject_percent} % of `max_reject_percent`. {settings}"
             )
-            return Plan(Do.FAIL, "too_many_rejects", message)
+            return Plan(Action.FAIL, "too_many_rejects", message)
     return None
 
 
-def _unusable(standing: Standing) -> Plan:
+def _unusable(standing: AudienceStatus) -> Plan:
     if standing.status is Status.FOREIGN:
         advice = "Set another `audience_name` or `audience_id`; nothing was changed."
-        return Plan(Do.FAIL, "foreign", f"It cannot be filled: {standing.foreign_because}. {advice}")
+        return Plan(Action.FAIL, "foreign", f"It cannot be filled: {standing.foreign_because}. {advice}")
     return Plan(
-        Do.FAIL,
+        Action.FAIL,
         "expired",
         "It has expired: TikTok emptied it and lets nobody change it. Delete it in TikTok Ads Manager; the next run"
         " with the whole table (`--full-refresh`) creates it anew.",

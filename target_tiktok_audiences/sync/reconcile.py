@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING
 
 from target_tiktok_audiences.ledger.database import LedgerError, describe
 from target_tiktok_audiences.ledger.staging import BYTES_PER_LINE
-from target_tiktok_audiences.reporting.formatting import counted
-from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.reporting.formatting import format_count
+from target_tiktok_audiences.runtime.errors import UserError
 from target_tiktok_audiences.runtime.signals import signals
 from target_tiktok_audiences.sync.delivery import CreationLost, Delivery, delete, deliver
-from target_tiktok_audiences.sync.guards import check_binding, check_blast_radius
+from target_tiktok_audiences.sync.guards import check_binding, check_removal_limit
 from target_tiktok_audiences.sync.plan import (
-    Do,
+    Action,
+    ChangeHistory,
     Limits,
-    Past,
     Status,
     hold_for_processing,
     make_plan,
     plan_removals,
     wrong_mapping,
 )
-from target_tiktok_audiences.sync.resolve import Known, find_by_name, resolve
-from target_tiktok_audiences.sync.state import RememberedAudience
+from target_tiktok_audiences.sync.resolve import KnownAudience, find_by_name, resolve
+from target_tiktok_audiences.sync.state import AudienceEntry
 from target_tiktok_audiences.tiktok.errors import NotEditable, TikTokError
 
 if TYPE_CHECKING:
@@ -38,24 +38,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from target_tiktok_audiences.ledger.delivered import Counts
-    from target_tiktok_audiences.ledger.session import OpenLedger
+    from target_tiktok_audiences.ledger.session import LedgerSession
     from target_tiktok_audiences.ledger.staging import Part
     from target_tiktok_audiences.reporting.progress import Progress
     from target_tiktok_audiences.reporting.report import AudienceReport
     from target_tiktok_audiences.runtime.errors import LedgerUnusable
-    from target_tiktok_audiences.sync.plan import Plan, Standing
+    from target_tiktok_audiences.sync.plan import AudienceStatus, Plan
     from target_tiktok_audiences.sync.resolve import Resolved
     from target_tiktok_audiences.tiktok.client import TikTok
 
 
 if TYPE_CHECKING:
-    Planner = Callable[[Counts, Standing, Past, Limits], Plan]
+    Planner = Callable[[Counts, AudienceStatus, ChangeHistory, Limits], Plan]
 
 FAILURES_IN_A_ROW = 3
 """From then on a run still sends, and fails: somebody should look."""
 
 
-class LedgerGone(Problem):
+class LedgerGone(UserError):
     """The ledger that STATE speaks of is not there, and it held what nobody else knows."""
 
 
@@ -63,11 +63,11 @@ class LedgerGone(Problem):
 class AudienceRun:
     """One audience of this run: its ledger, and what the streams brought for it."""
 
-    opened: OpenLedger
+    opened: LedgerSession
     load_method: str
     max_removal_percent: int
     report: AudienceReport
-    remembered: RememberedAudience | None = None
+    remembered: AudienceEntry | None = None
     """What STATE says of it; brought up to date at the end."""
     parts: list[Part] = field(default_factory=list)
     unusable: LedgerUnusable | None = None
@@ -79,7 +79,7 @@ class AudienceRun:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class RunContext:
     """What a run shares between its audiences."""
 
     tiktok: TikTok
@@ -105,11 +105,11 @@ def prove(audience: AudienceRun, *, lasts: bool) -> None:
             " place of the last run? What only the ledger knew is lost."
         )
     if not audience.durable and facts.commit:
-        audience.opened.begin_anew()
+        audience.opened.replace_with_empty()
 
 
-def reconcile(audience: AudienceRun, around: Surroundings) -> None:
-    """Bring one audience up to date. Raises `Problem`, `TikTokError` and `OSError`; the report says how far it came."""
+def reconcile(audience: AudienceRun, around: RunContext) -> None:
+    """Sync one audience. Raises `UserError`, `TikTokError` and `OSError`; the report says how far it got."""
     report, opened, tiktok = audience.report, audience.opened, around.tiktok
     tiktok.not_before = opened.ledger.latest()
     around.progress.compare(opened.card.name)
@@ -127,7 +127,7 @@ def reconcile(audience: AudienceRun, around: Surroundings) -> None:
     _bring_in_step(audience, found, around, partial(make_plan, audience.load_method))
 
 
-def remove_erased(audience: AudienceRun, around: Surroundings, *, may_delete: bool) -> None:
+def remove_erased(audience: AudienceRun, around: RunContext, *, may_delete: bool) -> None:
     """Take out of one audience who was erased, and nothing else but removals that wait; raises as `reconcile` does.
 
     They are in the ledger already, so whatever stops it, the next run takes them out. No load method keeps them in, and
@@ -143,7 +143,7 @@ def attempt(audience: AudienceRun, tiktok: TikTok, work: Callable[[], None]) -> 
     report, calls_before, before = audience.report, len(tiktok.calls), audience.remembered
     try:
         work()
-    except (OSError, Problem, TikTokError) as error:
+    except (OSError, UserError, TikTokError) as error:
         report.outcome, report.message = "failed", describe(error)
     except LedgerError as error:
         report.outcome, report.message = "failed", f"Its ledger cannot be read or written: {describe(error)}"
@@ -154,7 +154,7 @@ def attempt(audience: AudienceRun, tiktok: TikTok, work: Callable[[], None]) -> 
     try:
         audience.opened.ledger.journal(report.as_dict(), tiktok.now)
         audience.opened.save()
-    except (LedgerError, Problem) as error:
+    except (LedgerError, UserError) as error:
         audience.settled, audience.remembered = False, before  # STATE must not name a commit that may not last
         if report.outcome != "failed":
             report.outcome, report.message = "failed", f"Its ledger cannot be kept: {describe(error)}"
@@ -167,12 +167,12 @@ def _resolve_and_confirm(audience: AudienceRun, tiktok: TikTok) -> Resolved:
         _describe(report, found)
         _check_gone(audience, found)
     with _timed(report, "confirm"):
-        opened.ledger.take_back_the_future(tiktok.now)
+        opened.ledger.clamp_future_timestamps(tiktok.now)
         _confirm(audience, found, tiktok.now)
     return found
 
 
-def _bring_in_step(audience: AudienceRun, found: Resolved, around: Surroundings, make: Planner) -> None:
+def _bring_in_step(audience: AudienceRun, found: Resolved, around: RunContext, make: Planner) -> None:
     """Plan from what the ledger holds, carry that out, and close the books."""
     report, opened, tiktok = audience.report, audience.opened, around.tiktok
     try:
@@ -193,13 +193,13 @@ def _bring_in_step(audience: AudienceRun, found: Resolved, around: Surroundings,
     _close_books(audience, found, tiktok.now)
 
 
-def _known(audience: AudienceRun) -> Known:
+def _known(audience: AudienceRun) -> KnownAudience:
     facts, remembered = audience.opened.ledger.facts, audience.remembered
     if facts.audience_id:
-        return Known(facts.audience_id, facts.origin, facts.changed_at, facts.creating_since)
+        return KnownAudience(facts.audience_id, facts.origin, facts.changed_at, facts.creating_since)
     if remembered and remembered.audience_id:
-        return Known(remembered.audience_id, remembered.origin, remembered.changed_at, facts.creating_since)
-    return Known(creating_since=facts.creating_since)
+        return KnownAudience(remembered.audience_id, remembered.origin, remembered.changed_at, facts.creating_since)
+    return KnownAudience(creating_since=facts.creating_since)
 
 
 def _check_gone(audience: AudienceRun, found: Resolved) -> None:
@@ -226,7 +226,7 @@ def _confirm(audience: AudienceRun, found: Resolved, now: datetime) -> None:
     """Tie the ledger to the audience, and take notice of what has become of the changes in flight."""
     ledger = audience.opened.ledger
     if found.audience_id is None:
-        ledger.start_again()
+        ledger.clear_audience()
         return
     audience.opened.found(found.audience_id)
     ledger.belongs_to(found.audience_id, found.origin)
@@ -236,7 +236,7 @@ def _confirm(audience: AudienceRun, found: Resolved, now: datetime) -> None:
         )
 
 
-def _commit_desired(audience: AudienceRun, found: Resolved, around: Surroundings) -> None:
+def _commit_desired(audience: AudienceRun, found: Resolved, around: RunContext) -> None:
     """Guard, and commit who should be in the audience; from here on the ledger holds what the streams brought."""
     ledger, remembered = audience.opened.ledger, audience.remembered
     bindings = [part.binding for part in audience.parts]
@@ -252,7 +252,7 @@ def _commit_desired(audience: AudienceRun, found: Resolved, around: Surroundings
     )
     if bindings:
         with ledger.revision(bindings, around.tiktok.now) as revision:
-            check_blast_radius(revision, audience.max_removal_percent, reference, replaces=replaces)
+            check_removal_limit(revision, audience.max_removal_percent, reference, replaces=replaces)
         audience.opened.owe(tuple(bound.stream for bound, _, _ in ledger.parts()))
 
 
@@ -274,10 +274,10 @@ def _state_proves_delivered(audience: AudienceRun, found: Resolved) -> bool:
     )
 
 
-def _past(audience: AudienceRun, now: datetime) -> Past:
+def _past(audience: AudienceRun, now: datetime) -> ChangeHistory:
     facts, remembered = audience.opened.ledger.facts, audience.remembered
     came: Mapping[str, object] = {part.binding.stream: part for part in audience.parts}
-    return Past(
+    return ChangeHistory(
         delivered_known=facts.delivered_known,
         replace_owed=facts.replace_owed,
         all_parts_came=remembered is None or remembered.parts.keys() <= came.keys(),
@@ -287,22 +287,22 @@ def _past(audience: AudienceRun, now: datetime) -> Past:
     )
 
 
-def _carry_out(plan: Plan, counts: Counts, audience: AudienceRun, found: Resolved, around: Surroundings) -> None:
+def _carry_out(plan: Plan, counts: Counts, audience: AudienceRun, found: Resolved, around: RunContext) -> None:
     report, opened = audience.report, audience.opened
-    if plan.do is Do.FAIL:
+    if plan.do is Action.FAIL:
         return
-    if plan.do is Do.HOLD:
+    if plan.do is Action.HOLD:
         report.outcome = "failed" if plan.overdue else "held"
         return
-    if plan.do is Do.NOTHING:
+    if plan.do is Action.NOTHING:
         report.outcome = "ok"
         return
     if around.dry_run:
         report.outcome = "planned"
-        sent = f"send {counted(plan.rows, 'identifier')} in {counted(plan.files, 'file')}"
-        report.message = f"Would {'delete the audience' if plan.do is Do.DELETE else sent}."
+        sent = f"send {format_count(plan.rows, 'identifier')} in {format_count(plan.files, 'file')}"
+        report.message = f"Would {'delete the audience' if plan.do is Action.DELETE else sent}."
         return
-    if plan.do is Do.DELETE:
+    if plan.do is Action.DELETE:
         delete(opened, found.audience_id, around.tiktok)
         report.outcome, report.removed = "ok", counts.delivered
         return
@@ -317,24 +317,24 @@ def _carry_out(plan: Plan, counts: Counts, audience: AudienceRun, found: Resolve
         delivery = _look_for_creation(lost, opened, around.tiktok)
     report.outcome, report.audience_id = "ok", delivery.audience_id
     report.sent, report.files, report.bytes = delivery.rows, delivery.files, delivery.rows * BYTES_PER_LINE
-    report.added = 0 if plan.do is Do.REMOVE else counts.adds
-    report.removed = counts.removals if plan.do in {Do.REMOVE, Do.REPLACE} else 0
+    report.added = 0 if plan.do is Action.REMOVE else counts.adds
+    report.removed = counts.removals if plan.do in {Action.REMOVE, Action.REPLACE} else 0
     opened.found(delivery.audience_id)
     opened.ledger.belongs_to(delivery.audience_id, found.origin)
 
 
-def _look_for_creation(lost: CreationLost, opened: OpenLedger, tiktok: TikTok) -> Delivery:
+def _look_for_creation(lost: CreationLost, opened: LedgerSession, tiktok: TikTok) -> Delivery:
     """Look for an audience whose creation was not answered: none had its name a moment ago, so a new one is ours."""
     ledger, card = opened.ledger, opened.card
     try:
         made = find_by_name(tiktok, card.advertiser_id, card.name)
-    except (Problem, TikTokError):
+    except (UserError, TikTokError):
         made = None
     since = ledger.facts.creating_since
     if made is None or made.created_at is None or since is None or made.created_at < since:
         ledger.lost(lost.change)
         raise lost
-    ledger.accepted(lost.change, Do.CREATE.value, made.audience_id, tiktok.now)
+    ledger.accepted(lost.change, Action.CREATE.value, made.audience_id, tiktok.now)
     return Delivery(made.audience_id, lost.rows, lost.files)
 
 
@@ -366,7 +366,7 @@ def _close_books(audience: AudienceRun, found: Resolved, now: datetime) -> None:
     people: dict[str, int] = {}
     for binding, rows, _ in parts:
         people[binding.stream] = people.get(binding.stream, 0) + rows
-    audience.remembered = RememberedAudience(
+    audience.remembered = AudienceEntry(
         audience_id=facts.audience_id,
         origin=found.origin if facts.audience_id else None,
         ledger=facts.ledger_id,

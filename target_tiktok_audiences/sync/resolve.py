@@ -6,15 +6,15 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from target_tiktok_audiences.runtime.errors import Problem
-from target_tiktok_audiences.sync.plan import Standing, Status
+from target_tiktok_audiences.runtime.errors import UserError
+from target_tiktok_audiences.sync.plan import AudienceStatus, Status
 from target_tiktok_audiences.tiktok.errors import NotFound
 from target_tiktok_audiences.tiktok.models import AudienceType
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from target_tiktok_audiences.ledger.metadata import Card
+    from target_tiktok_audiences.ledger.metadata import LedgerMetadata
     from target_tiktok_audiences.sync.state import Origin
     from target_tiktok_audiences.tiktok.client import TikTok
     from target_tiktok_audiences.tiktok.models import Audience, AudienceWithHistory
@@ -26,12 +26,12 @@ MAX_AUDIENCES = 400
 log = logging.getLogger(__name__)
 
 
-class Unresolved(Problem):
+class Unresolved(UserError):
     """No one audience is meant; the text says what to do."""
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownAudience:
     """What the ledger, else STATE, knows of the audience from earlier runs."""
 
     audience_id: str | None = None
@@ -47,13 +47,13 @@ class Resolved:
 
     origin: Origin
     audience_id: str | None = None
-    standing: Standing = field(default_factory=lambda: Standing(Status.ABSENT))
+    standing: AudienceStatus = field(default_factory=lambda: AudienceStatus(Status.ABSENT))
     error: str | None = None
     """What TikTok says went wrong with a change."""
     expires_at: datetime | None = None
 
 
-def resolve(tiktok: TikTok, card: Card, known: Known) -> Resolved:
+def resolve(tiktok: TikTok, card: LedgerMetadata, known: KnownAudience) -> Resolved:
     """Find the audience: by the id that was set, else by the known one, else by its exact name. None may be there yet.
 
     Raises `Unresolved` where the id that was set names none or the name is not unique, and `TikTokError`.
@@ -80,7 +80,7 @@ def resolve(tiktok: TikTok, card: Card, known: Known) -> Resolved:
             f"TikTok lists audience {listed.audience_id} of this name and cannot show it. Run again later."
         )
     made_by_us = known.creating_since and listed.created_at and listed.created_at >= known.creating_since
-    return _resolved(tiktok, card, found, "created" if made_by_us else "found", Known(), listed)
+    return _resolved(tiktok, card, found, "created" if made_by_us else "found", KnownAudience(), listed)
 
 
 def find_by_name(tiktok: TikTok, advertiser_id: str, name: str) -> Audience | None:
@@ -111,10 +111,10 @@ def _get(tiktok: TikTok, advertiser_id: str, audience_id: str) -> AudienceWithHi
 
 def _resolved(
     tiktok: TikTok,
-    card: Card,
+    card: LedgerMetadata,
     found: AudienceWithHistory,
     origin: Origin,
-    known: Known,
+    known: KnownAudience,
     listed: Audience | None = None,
 ) -> Resolved:
     """Derive how an audience stands. Times come from the list alone: there they are in UTC."""
@@ -128,7 +128,7 @@ def _resolved(
         status = Status.EXPIRED
     else:
         status = Status.READY if details.is_valid else Status.PROCESSING
-    standing = Standing(
+    standing = AudienceStatus(
         status,
         size=details.cover_num or 0,
         unchanged_for=tiktok.now - known.changed_at if known.changed_at else None,

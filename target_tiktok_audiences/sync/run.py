@@ -9,33 +9,33 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from target_tiktok_audiences.ledger.catalog import LedgerFolder
+from target_tiktok_audiences.ledger.catalog import LedgerCatalog
 from target_tiktok_audiences.ledger.database import LedgerError, describe, load_database
-from target_tiktok_audiences.ledger.metadata import Card
-from target_tiktok_audiences.ledger.record_counts import Books
+from target_tiktok_audiences.ledger.metadata import LedgerMetadata
+from target_tiktok_audiences.ledger.record_counts import RecordCounts
 from target_tiktok_audiences.ledger.staging import Binding, Part
 from target_tiktok_audiences.reporting.progress import begin_progress
 from target_tiktok_audiences.reporting.rejects import RejectsFile
 from target_tiktok_audiences.reporting.report import AudienceReport, RunReport
-from target_tiktok_audiences.runtime.errors import LedgerBusy, LedgerUnusable, Problem
+from target_tiktok_audiences.runtime.errors import LedgerBusy, LedgerUnusable, UserError
 from target_tiktok_audiences.runtime.files import PrivateFolder
 from target_tiktok_audiences.runtime.signals import signals
 from target_tiktok_audiences.sync.guards import check_bookmark
 from target_tiktok_audiences.sync.plan import Limits
-from target_tiktok_audiences.sync.reconcile import AudienceRun, Surroundings, attempt, prove, reconcile
+from target_tiktok_audiences.sync.reconcile import AudienceRun, RunContext, attempt, prove, reconcile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from target_tiktok_audiences.config.settings import Feed, Settings
-    from target_tiktok_audiences.sync.state import RememberedAudience
+    from target_tiktok_audiences.sync.state import AudienceEntry
     from target_tiktok_audiences.tiktok.client import TikTok
 
 
 log = logging.getLogger(__name__)
 
 
-class FeedConflict(Problem):
+class FeedConflict(UserError):
     """Feeds that cannot be together, or a stream that its load method cannot take."""
 
 
@@ -52,7 +52,7 @@ class Run:
 
     def __init__(self, settings: Settings, tiktok: TikTok, version: str) -> None:
         self.settings = settings
-        self.remembered: dict[str, RememberedAudience] = {}
+        self.remembered: dict[str, AudienceEntry] = {}
         """The audiences as STATE gave them; `finish` brings them up to date."""
         self.report = RunReport(version, datetime.now(UTC).isoformat(timespec="seconds"), settings.dry_run)
         self.rejects: RejectsFile | None = None
@@ -62,17 +62,17 @@ class Run:
         self._audiences: dict[str, AudienceRun] = {}
         self._feeds: dict[str, Feed] = {}
         self._parts: dict[tuple[str, Feed], Part] = {}
-        self._skipped: dict[tuple[str, Feed | None], Books] = {}
+        self._skipped: dict[tuple[str, Feed | None], RecordCounts] = {}
         self._bookmarks: dict[str, Mapping[str, Any]] = {}
         self._looked = self._finished = False
         if settings.report_path:
             self.report.save(settings.report_path)  # now, so that a wrong path is no surprise at the end
         try:
             self._folder = PrivateFolder()
-            self._ledgers = LedgerFolder(settings.ledger_path, self._folder.path, dry_run=settings.dry_run)
+            self._ledgers = LedgerCatalog(settings.ledger_path, self._folder.path, dry_run=settings.dry_run)
             if settings.rejects_path:
                 self.rejects = RejectsFile(settings.rejects_path, with_key=settings.rejects_key)
-        except (OSError, Problem) as error:
+        except (OSError, UserError) as error:
             self.close(describe(error), 1)
             raise
 
@@ -81,7 +81,7 @@ class Run:
     def part(self, feed: Feed, name: str, stream: str, keys: Sequence[str]) -> Part:
         """Give the place where a feed stages; the same one again when the stream's SCHEMA comes again, changed.
 
-        `keys` are the stream's key properties. Raises `Problem`.
+        `keys` are the stream's key properties. Raises `UserError`.
         """
         by_key = () if feed.load_method == "append-only" else tuple(keys)
         if (stream, feed) in self._parts:
@@ -128,10 +128,10 @@ class Run:
         for advertiser_id, refusal in refusals.items():
             log.error("Advertiser %s will fail, and the others go on: %s", advertiser_id, refusal)
 
-    def skip(self, stream: str, feed: Feed | None) -> Books:
+    def skip(self, stream: str, feed: Feed | None) -> RecordCounts:
         """Give the books of a stream that does not fit a feed, or that no feed names."""
         if (stream, feed) not in self._skipped:
-            self._skipped[stream, feed] = Books(stream)
+            self._skipped[stream, feed] = RecordCounts(stream)
             self.report.unmatched.append(self._skipped[stream, feed])
         return self._skipped[stream, feed]
 
@@ -143,12 +143,12 @@ class Run:
         """Note what STATE said of a stream before its first record: whether the tap sends its table, or goes on."""
         self._bookmarks.setdefault(stream, bookmark)
 
-    def remember(self, audiences: Mapping[str, RememberedAudience]) -> None:
+    def remember(self, audiences: Mapping[str, AudienceEntry]) -> None:
         """Take what a STATE says of audiences; what an earlier one said stays."""
         self.remembered = {**audiences, **self.remembered}
 
     def _audience(self, feed: Feed, name: str) -> AudienceRun:
-        card = Card(
+        card = LedgerMetadata(
             api_host=self.settings.api_host,
             advertiser_id=feed.advertiser_id,
             contract=feed.contract.name,
@@ -170,7 +170,7 @@ class Run:
         self._feeds[key] = feed
         return self._open(key, card, feed.max_removal_percent)
 
-    def _open(self, key: str, card: Card, max_removal_percent: int) -> AudienceRun:
+    def _open(self, key: str, card: LedgerMetadata, max_removal_percent: int) -> AudienceRun:
         report = AudienceReport(card.name, card.advertiser_id, card.contract, card.load_method, card.audience_id)
         with signals.held():
             load_database()
@@ -178,7 +178,7 @@ class Run:
             opened, unusable = self._ledgers.open(card), None
         except LedgerUnusable as problem:  # the other audiences go on
             log.error("%s: %s", report.title, problem)  # noqa: TRY400
-            opened, unusable = LedgerFolder(None, self._folder.path).open(card), problem
+            opened, unusable = LedgerCatalog(None, self._folder.path).open(card), problem
         if opened.warning:
             log.warning("%s: %s", report.title, opened.warning)
             report.warn(opened.warning)
@@ -217,7 +217,7 @@ class Run:
         limits = Limits(
             self.settings.min_audience_size, self.settings.max_reject_percent, self.settings.batch_size_rows
         )
-        around = Surroundings(self._tiktok, limits, self._folder.path, self.settings.dry_run, self.progress)
+        around = RunContext(self._tiktok, limits, self._folder.path, self.settings.dry_run, self.progress)
         for key, audience in self._audiences.items():
             self._bring_up_to_date(key, audience, around)
         self._finished = True
@@ -242,14 +242,14 @@ class Run:
                 except LedgerBusy:
                     continue  # another run is at it
 
-    def _bring_up_to_date(self, key: str, audience: AudienceRun, around: Surroundings) -> None:
+    def _bring_up_to_date(self, key: str, audience: AudienceRun, around: RunContext) -> None:
         audience.remembered = self.remembered.get(key)
         attempt(audience, self._tiktok, partial(self._check_and_reconcile, key, audience, around))
         if audience.remembered:
             self.remembered[key] = audience.remembered
         audience.report.log()
 
-    def _check_and_reconcile(self, key: str, audience: AudienceRun, around: Surroundings) -> None:
+    def _check_and_reconcile(self, key: str, audience: AudienceRun, around: RunContext) -> None:
         if audience.unusable:
             raise audience.unusable
         prove(audience, lasts=self._ledgers.lasts)
@@ -325,11 +325,11 @@ def _failure_of(action: Callable[[], object]) -> str:
     """Do something, and give what went wrong with it, if anything."""
     try:
         action()
-    except (LedgerError, OSError, Problem) as error:
+    except (LedgerError, OSError, UserError) as error:
         return describe(error)
     return ""
 
 
-def _key(card: Card) -> str:
+def _key(card: LedgerMetadata) -> str:
     """Name an audience for STATE: by the id that was set, else by its name."""
     return f"{card.advertiser_id}#{card.audience_id}" if card.pinned else f"{card.advertiser_id}/{card.name}"

@@ -29,7 +29,7 @@ DEEPEST = 100
 """Levels of a STATE that can be passed on: it is copied and written by recursion, in the SDK and by us."""
 
 
-class RememberedAudience(msgspec.Struct, frozen=True, kw_only=True):
+class AudienceEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What one audience's entry holds; no personal data, and as many entries as audiences."""
 
     audience_id: AudienceId | None
@@ -53,7 +53,7 @@ class RememberedAudience(msgspec.Struct, frozen=True, kw_only=True):
     """Whether something waits in the ledger that the tap will not send again."""
 
 
-def read(state: Mapping[str, Any]) -> dict[str, RememberedAudience]:
+def read(state: Mapping[str, Any]) -> dict[str, AudienceEntry]:
     """Take the audiences out of a STATE, from its bookmarks or (made by hand) its top; pass over what is malformed."""
     bookmarks = state.get("bookmarks")
     for place in (bookmarks, state):
@@ -78,7 +78,7 @@ def _inside(value: object) -> Iterable[object]:
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
-def write(state: Mapping[str, Any], audiences: Mapping[str, RememberedAudience]) -> dict[str, Any]:
+def write(state: Mapping[str, Any], audiences: Mapping[str, AudienceEntry]) -> dict[str, Any]:
     """Give the tap's STATE with our entry in it.
 
     Every key is written each time: a partial STATE is merged over the stored one, where a missing key would live on.
@@ -93,8 +93,8 @@ def write(state: Mapping[str, Any], audiences: Mapping[str, RememberedAudience])
     return {**state, "bookmarks": {**bookmarks, KEY: entry}}
 
 
-def _remembered(value: object) -> RememberedAudience | None:
+def _remembered(value: object) -> AudienceEntry | None:
     try:
-        return msgspec.convert(value, RememberedAudience)
+        return msgspec.convert(value, AudienceEntry)
     except (msgspec.ValidationError, UnicodeError):  # the latter for half a surrogate pair where a word is due
         return None

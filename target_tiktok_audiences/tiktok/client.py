@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import requests
     import tenacity
 
-    from target_tiktok_audiences.tiktok.models import Action, CalculateType
+    from target_tiktok_audiences.tiktok.models import CalculateType, UpdateAction
     from target_tiktok_audiences.tiktok.transport import Call
 
 
@@ -218,7 +218,7 @@ class TikTok:
             "POST", f"{_AUDIENCE}/create/", models.CreatedAudience, json=body, harmless=False
         ).custom_audience_id
 
-    def update(self, advertiser_id: str, audience_id: str, file_paths: Sequence[str], action: Action) -> None:
+    def update(self, advertiser_id: str, audience_id: str, file_paths: Sequence[str], action: UpdateAction) -> None:
         """Append, remove or replace identifiers. The action is always sent: without one TikTok replaces."""
         body = {
             "advertiser_id": advertiser_id,

@@ -11,12 +11,12 @@ from datetime import UTC, datetime, time, timedelta
 from target_tiktok_audiences.tiktok.errors import (
     AccessDenied,
     Busy,
-    DayUsedUp,
+    DailyLimitReached,
     FileLost,
+    InvalidRequest,
     Maintenance,
     NotEditable,
     NotFound,
-    OurFault,
     RateLimited,
     Refused,
     ServiceFailed,
@@ -65,7 +65,7 @@ CODES = {
     40008: Code("endpoint not implemented, or not in the sandbox", advice=_API_URL),
     40009: Code("not supported in the sandbox", advice=_SANDBOX),
     40010: Code("domain not supported", advice=_API_URL),
-    40011: Code("too many ids in one request", OurFault),
+    40011: Code("too many ids in one request", InvalidRequest),
     40013: Code("no sandbox account", advice=_SANDBOX),
     40014: Code("not supported in the sandbox", advice=_SANDBOX),
     40016: Code("too frequent", RateLimited),
@@ -73,7 +73,7 @@ CODES = {
         "duplicated request", advice="Whether the first one was carried out is not known; the next run sends it again."
     ),
     40051: Code("wrong version of the API", advice=_API_URL),
-    40061: Code("invalid batch size", OurFault),
+    40061: Code("invalid batch size", InvalidRequest),
     40062: Code(
         "personal data that is not hashed", advice="Switch `apply_hashing` on, or hash the identifiers in the source."
     ),
@@ -96,7 +96,7 @@ CODES = {
     40114: Code("the advertiser is logged out", AccessDenied),
     40115: Code("the authorisation's time has expired", AccessDenied, _APP),
     40116: Code("the authorisation's signature is invalid", AccessDenied, _APP),
-    40117: Code("method not allowed", OurFault),
+    40117: Code("method not allowed", InvalidRequest),
     40118: Code(
         "not on the list of accounts that may, or not in this region",
         AccessDenied,
@@ -119,21 +119,21 @@ CODES = {
     40700: Code("internal validation error"),
     40900: Code("the file is not that of the signature", SignatureMismatch),
     40905: Code("the file does not exist", FileLost),
-    40906: Code("the file is empty", OurFault),
+    40906: Code("the file is empty", InvalidRequest),
     40907: Code("the file is too large", advice="Set a smaller `batch_size_rows`."),
-    40908: Code("unsupported kind of file", OurFault),
+    40908: Code("unsupported kind of file", InvalidRequest),
     40909: Code("unsupported kind of identifier", advice="TikTok does not take this `contract`; choose another."),
     40910: Code("the file has expired", FileLost),
-    40911: Code("duplicate name of a file", OurFault),
-    40914: Code("invalid file", OurFault),
-    40915: Code("the file does not meet the specification", OurFault),
+    40911: Code("duplicate name of a file", InvalidRequest),
+    40914: Code("invalid file", InvalidRequest),
+    40915: Code("the file does not meet the specification", InvalidRequest),
     41000: Code(
         "the address is in a country that is not served",
         AccessDenied,
         "TikTok does not serve the country of this machine's address.",
     ),
-    41001: Code("the endpoint is offline", OurFault),
-    41002: Code("the field is no longer in use", OurFault),
+    41001: Code("the endpoint is offline", InvalidRequest),
+    41002: Code("the field is no longer in use", InvalidRequest),
     50000: Code("system error", ServiceFailed),
     50002: Code("error on TikTok's side", ServiceFailed),
     51003: Code("error of the audience service", ServiceFailed),
@@ -159,7 +159,7 @@ def refusal(path: str, code: int, message: str, request_id: str | None, now: dat
     if "not editable" in text or "unfinished replace" in text:
         kind, advice = NotEditable, ""
     elif kind is RateLimited and "qpd" in text:
-        kind, advice = DayUsedUp, _after_midnight(now)
+        kind, advice = DailyLimitReached, _after_midnight(now)
     elif kind is Maintenance:
         back = now + _MAINTENANCE
         advice = f"TikTok is under maintenance, for minutes to hours; run again after {back:%H:%M} UTC."

@@ -117,7 +117,7 @@ class RateLimited(Refused):
     transient = True
 
 
-class DayUsedUp(RateLimited):
+class DailyLimitReached(RateLimited):
     """Too many calls for this day, which ends at 00:00 UTC."""
 
     transient = False
@@ -155,7 +155,7 @@ class Busy(Refused):
     transient = True
 
 
-class OurFault(Refused):
+class InvalidRequest(Refused):
     """A request that this program should never make."""
 
     advice = "This is a fault of the target, or TikTok has changed; please report this line."

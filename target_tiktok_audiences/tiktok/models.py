@@ -27,7 +27,7 @@ class CalculateType(StrEnum):
     MULTIPLE_TYPES = "MULTIPLE_TYPES"
 
 
-class Action(StrEnum):
+class UpdateAction(StrEnum):
     """What an update does with the identifiers of its files; TikTok takes REPLACE when none is sent."""
 
     APPEND = "APPEND"

@@ -1,6 +1,6 @@
 """How an app gets a token: a user approves in the browser, and the code that it brings back is exchanged, once.
 
-authorisation_url → TikTok's page → the redirect → `code_of` → `exchange` → `granted_advertisers`
+authorization_url → TikTok's page → the redirect → `code_of` → `exchange` → `granted_advertisers`
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Token(msgspec.Struct, frozen=True):
         return f"Token(scopes={self.scopes})"
 
 
-def authorisation_url(api_url: str, app_id: str, state: str, redirect_uri: str) -> str:
+def authorization_url(api_url: str, app_id: str, state: str, redirect_uri: str) -> str:
     """Give the address of the page that asks the user; it is served where the API is, but for the sandbox."""
     scheme, host, *_ = urlsplit(api_url)
     query = urlencode({"app_id": app_id, "state": state, "redirect_uri": redirect_uri})

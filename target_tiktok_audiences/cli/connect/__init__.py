@@ -42,6 +42,6 @@ def connect(
 
     The configuration needs only `app_id` and `app_secret`. The token goes where you say, and nowhere else.
     """
-    from target_tiktok_audiences.cli.connect.flow import Wishes, run  # noqa: PLC0415 - not for every run
+    from target_tiktok_audiences.cli.connect.flow import ConnectOptions, run  # noqa: PLC0415 - not for every run
 
-    run(app, Wishes(save, show_token, not no_browser, port, redirect_uri, timeout))
+    run(app, ConnectOptions(save, show_token, not no_browser, port, redirect_uri, timeout))

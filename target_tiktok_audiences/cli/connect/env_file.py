@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
-from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,11 +36,11 @@ class EnvFile:
             try:
                 found = Path(path or ".env").expanduser()
             except RuntimeError:
-                raise Problem(f"The home folder in {path} is unknown. Write the whole path. {_FORMS}") from None
+                raise UserError(f"The home folder in {path} is unknown. Write the whole path. {_FORMS}") from None
         elif text == "meltano":
             found = _meltano_project() / ".env"
         else:
-            raise Problem(f"{_FORMS} Nothing was done.")
+            raise UserError(f"{_FORMS} Nothing was done.")
         file = cls(Path(os.path.realpath(found)))  # a link stays one
         file.check()
         return file
@@ -48,9 +48,9 @@ class EnvFile:
     def check(self) -> None:
         """Refuse a place where the file cannot be written."""
         if self.path.is_dir() or not self.path.parent.is_dir():
-            raise Problem(f"{self.path} cannot be written: it is a folder, or in none that exists. {_FORMS}")
+            raise UserError(f"{self.path} cannot be written: it is a folder, or in none that exists. {_FORMS}")
         if not os.access(self.path.parent, os.W_OK) or (self.path.exists() and not os.access(self.path, os.R_OK)):
-            raise Problem(f"{self.path} cannot be written: no permission. Choose another file. {_FORMS}")
+            raise UserError(f"{self.path} cannot be written: no permission. Choose another file. {_FORMS}")
 
     def set(self, variables: Mapping[str, str]) -> None:
         """Set variables, and leave every other line as it is.
@@ -91,13 +91,13 @@ def _meltano_project() -> Path:
     for folder in [Path(named)] if named else [here, *here.parents]:
         if (folder / "meltano.yml").is_file():
             return folder
-    raise Problem("There is no meltano.yml here or above: go into the Meltano project, or use --save env:PATH.")
+    raise UserError("There is no meltano.yml here or above: go into the Meltano project, or use --save env:PATH.")
 
 
 def in_meltano_project() -> bool:
     """Tell whether there is a Meltano project to write to."""
     try:
         _meltano_project()
-    except Problem:
+    except UserError:
         return False
     return True

@@ -17,12 +17,12 @@ import click
 from target_tiktok_audiences import __version__
 from target_tiktok_audiences.cli.connect import page, terminal
 from target_tiktok_audiences.cli.connect.env_file import ACCESS_TOKEN, ADVERTISER_ID, EnvFile, in_meltano_project
-from target_tiktok_audiences.cli.connect.server import Approved, Chosen, Denied, LoopbackPage, Stray
+from target_tiktok_audiences.cli.connect.server import Approved, Chosen, Denied, LoopbackPage, UnexpectedRequest
 from target_tiktok_audiences.cli.connect.terminal import say
 from target_tiktok_audiences.cli.output import clear_errors
 from target_tiktok_audiences.config.validation import token_errors
 from target_tiktok_audiences.ledger.database import describe
-from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.runtime.errors import UserError
 from target_tiktok_audiences.runtime.signals import signals
 from target_tiktok_audiences.tiktok.advertisers import status_in_words
 from target_tiktok_audiences.tiktok.client import TikTok
@@ -30,7 +30,7 @@ from target_tiktok_audiences.tiktok.errors import TikTokError
 from target_tiktok_audiences.tiktok.oauth import (
     ConsentDenied,
     WrongState,
-    authorisation_url,
+    authorization_url,
     code_of,
     exchange,
     granted_advertisers,
@@ -50,7 +50,7 @@ _AGAIN = "Run the command again, and approve"
 
 
 @dataclass(frozen=True)
-class Wishes:
+class ConnectOptions:
     """What the command line says."""
 
     save: str | None
@@ -73,7 +73,7 @@ class Grant:
     advertisers: list[Advertiser]
 
 
-class NotConnected(Problem):
+class NotConnected(UserError):
     """No token is kept; the page and the terminal tell why, and what to do."""
 
     def __init__(self, title: str, happened: str, todo: str) -> None:
@@ -81,12 +81,12 @@ class NotConnected(Problem):
         self.view = page.failed(title, happened, todo)
 
 
-def run(app: AppSettings, wishes: Wishes) -> None:
+def run(app: AppSettings, wishes: ConnectOptions) -> None:
     """Connect, or end with one line that says why not."""
     with clear_errors(), _last_word(wishes.minutes), signals.interrupting():
         if not (wishes.browser or terminal.can_ask()):
-            raise Problem("--no-browser asks in the terminal, and there is none. Leave it out, or run in a terminal.")
-        keeper = Keeper.asked_for(wishes)
+            raise UserError("--no-browser asks in the terminal, and there is none. Leave it out, or run in a terminal.")
+        keeper = TokenStore.asked_for(wishes)
         if wishes.browser:
             _by_page(app, wishes, keeper)
         else:
@@ -98,7 +98,7 @@ def _last_word(minutes: float) -> Iterator[None]:
     try:
         yield
     except TimeoutError:
-        raise Problem(
+        raise UserError(
             f"Nobody has answered within {minutes:g} minutes, so nothing was stored. Run the command again; --timeout"
             " makes it wait longer."
         ) from None
@@ -112,21 +112,21 @@ def _last_word(minutes: float) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Keeper:
+class TokenStore:
     """Keeps the token where the user wants it, and nowhere else."""
 
     file: EnvFile | None
     show_token: bool
 
     @classmethod
-    def asked_for(cls, wishes: Wishes) -> Keeper:
+    def asked_for(cls, wishes: ConnectOptions) -> TokenStore:
         """Go by the command line, or ask: before the approval, so that no token is got that nobody keeps."""
         if wishes.save:
             return cls(EnvFile.meant_by(wishes.save), wishes.show_token)
         if wishes.show_token:
             return cls(None, show_token=True)
         if not terminal.can_ask():
-            raise Problem("Where shall the token go? Add --save env, --save env:PATH, --save meltano or --print.")
+            raise UserError("Where shall the token go? Add --save env, --save env:PATH, --save meltano or --print.")
         say("Where shall the token go?")
         kinds = ["env", "meltano"] if in_meltano_project() else ["env"]
         files = list(dict.fromkeys(map(EnvFile.meant_by, kinds)))
@@ -158,10 +158,10 @@ class Keeper:
 # --- The approval ---
 
 
-def _by_page(app: AppSettings, wishes: Wishes, keeper: Keeper) -> None:
+def _by_page(app: AppSettings, wishes: ConnectOptions, keeper: TokenStore) -> None:
     state = secrets.token_urlsafe(24)
     with LoopbackPage(wishes.port, state, wishes.redirect_uri) as here:
-        url = authorisation_url(app.api_url, app.app_id, state, here.redirect_uri)
+        url = authorization_url(app.api_url, app.app_id, state, here.redirect_uri)
         say(f"TikTok sends your browser back to {here.redirect_uri}, which must be registered for the app.")
         say("Approve at TikTok. If no browser opens, open this address:")
         click.echo(f"\n{url}\n", err=True)
@@ -191,16 +191,16 @@ def _code(here: LoopbackPage, deadline: float) -> str:
                 return code
             case Denied():
                 raise _denied()
-            case Stray() if not strays:
+            case UnexpectedRequest() if not strays:
                 strays += 1
                 say("An answer with a wrong `state` has come, and was ignored. Open the address above.")
 
 
-def _in_terminal(app: AppSettings, wishes: Wishes, keeper: Keeper) -> None:
+def _in_terminal(app: AppSettings, wishes: ConnectOptions, keeper: TokenStore) -> None:
     state = secrets.token_urlsafe(24)
     redirect_uri = wishes.redirect_uri or f"http://localhost:{wishes.port}/"
     say("Open this address in a browser, on any machine, and approve:")
-    click.echo(f"\n{authorisation_url(app.api_url, app.app_id, state, redirect_uri)}\n", err=True)
+    click.echo(f"\n{authorization_url(app.api_url, app.app_id, state, redirect_uri)}\n", err=True)
     say(f"TikTok then sends the browser to {redirect_uri}, which must be registered for the app and need not load.")
     grant = _granted(app, _pasted_code(state, wishes.deadline()))
     say(f"TikTok has granted: {scopes_in_words(grant.token.scopes)}.")

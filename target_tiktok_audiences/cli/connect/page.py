@@ -24,7 +24,7 @@ _MOST_LINES = 8
 
 
 @dataclass(frozen=True)
-class View:
+class PageState:
     """One state of the page."""
 
     title: str
@@ -38,42 +38,42 @@ class View:
     status: int = 200
 
 
-WAITING = View(
+WAITING = PageState(
     "Waiting for TikTok",
     "<p>Open the address that the terminal shows, and approve there. TikTok then sends your browser back here.</p>"
     '<p class="quiet">This page works only while the command runs.</p>',
 )
-BUSY = View(
+BUSY = PageState(
     "TikTok has answered",
     '<p role="status">The token is fetched, and your ad accounts are looked up. This takes a few seconds.</p>',
     follows=True,
 )
-STRAY = View(
+STRAY = PageState(
     "This answer is not for this command",
     "<p>It was ignored: its <code>state</code> is wrong, so it belongs to an earlier attempt, or is not TikTok's.</p>"
     "<p>Go back to the terminal, and open the address that stands there now.</p>",
     mood="bad",
     status=400,
 )
-REFUSED = View(
+REFUSED = PageState(
     "Not allowed",
     "<p>This request did not come from the page of this command. Go back to the terminal, and begin there.</p>",
     mood="bad",
     status=403,
 )
-MISSING = View(
+MISSING = PageState(
     "Nothing here", "<p>Go back to the terminal, and open the address that stands there.</p>", mood="bad", status=404
 )
 
 
-def choose(advertisers: Sequence[Advertiser], scopes: Sequence[int], token: str) -> View:
+def choose(advertisers: Sequence[Advertiser], scopes: Sequence[int], token: str) -> PageState:
     """Let the user choose one of the ad accounts; `token` proves that it was this page that asked."""
     selected = " selected" if len(advertisers) == 1 else ""
     lines = max(2, min(len(advertisers), _MOST_LINES))
     options = "".join(
         f'<option value="{escape(each.advertiser_id)}"{selected}>{escape(_line(each))}</option>' for each in advertisers
     )
-    return View(
+    return PageState(
         "Choose the ad account",
         f"<p>TikTok has granted: {escape(scopes_in_words(scopes))}.</p>"
         "<p>Whose audiences shall be kept in step?</p>"
@@ -90,7 +90,7 @@ def choose(advertisers: Sequence[Advertiser], scopes: Sequence[int], token: str)
     )
 
 
-def done(advertiser: Advertiser, scopes: Sequence[int], kept: str) -> View:
+def done(advertiser: Advertiser, scopes: Sequence[int], kept: str) -> PageState:
     """Tell what was granted, and where it is now."""
     facts = {
         "Ad account": advertiser.name or "without a name",
@@ -101,12 +101,12 @@ def done(advertiser: Advertiser, scopes: Sequence[int], kept: str) -> View:
         "Token": kept,
     }
     rows = "".join(f"<dt>{name}</dt><dd>{escape(fact)}</dd>" for name, fact in facts.items())
-    return View("Connected", f"<dl>{rows}</dl><p>You can close this page.</p>", mood="good")
+    return PageState("Connected", f"<dl>{rows}</dl><p>You can close this page.</p>", mood="good")
 
 
-def failed(title: str, happened: str, todo: str) -> View:
+def failed(title: str, happened: str, todo: str) -> PageState:
     """Tell what went wrong, and what to do."""
-    return View(
+    return PageState(
         title,
         f'<p>{escape(happened)}</p><p>{escape(todo)}</p><p class="quiet">Nothing was stored. The command has ended; you'
         " can close this page.</p>",
@@ -114,7 +114,7 @@ def failed(title: str, happened: str, todo: str) -> View:
     )
 
 
-def html(view: View, version: int) -> bytes:
+def html(view: PageState, version: int) -> bytes:
     """Write a view as a page."""
     parts = {
         "title": escape(view.title),

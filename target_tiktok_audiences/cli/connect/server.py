@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 from target_tiktok_audiences.cli.connect import page
-from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.runtime.errors import UserError
 from target_tiktok_audiences.tiktok.oauth import ConsentDenied, WrongState, code_of
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from target_tiktok_audiences.cli.connect.page import View
+    from target_tiktok_audiences.cli.connect.page import PageState
 
 
 HOST = "127.0.0.1"
@@ -48,7 +48,7 @@ class Denied:
 
 
 @dataclass(frozen=True)
-class Stray:
+class UnexpectedRequest:
     """Somebody has come with a wrong `state`."""
 
 
@@ -66,7 +66,7 @@ class LoopbackPage:
         try:
             self._server = _Server((HOST, port), _Handler)
         except OSError as error:
-            raise Problem(
+            raise UserError(
                 f"The page cannot listen on {HOST}:{port}: {error.strerror}. End what listens there, or choose another"
                 " --port, and register its address for the app."
             ) from None
@@ -78,7 +78,7 @@ class LoopbackPage:
         """The last part of the address of this run's own."""
         self.form_token = secrets.token_urlsafe(24)
         self.hosts = {f"{HOST}:{port}", f"localhost:{port}", urlsplit(self.redirect_uri).netloc.lower()}
-        self.events: SimpleQueue[Approved | Denied | Stray | Chosen] = SimpleQueue()
+        self.events: SimpleQueue[Approved | Denied | UnexpectedRequest | Chosen] = SimpleQueue()
         self.view = page.WAITING
         self.version = 0
         self.ended = Event()
@@ -95,17 +95,17 @@ class LoopbackPage:
         self._server.server_close()
         self._thread.join()
 
-    def show(self, view: View) -> None:
+    def show(self, view: PageState) -> None:
         """Show something else from now on."""
         self.view, self.version = view, self.version + 1
 
-    def finish(self, view: View) -> None:
+    def finish(self, view: PageState) -> None:
         """Show the last view, and give the browser a moment to fetch it."""
         self.show(view)
         self.ended.set()
         self.last_one_shown.wait(_PATIENCE_S)
 
-    def next_event(self, deadline: float) -> Approved | Denied | Stray | Chosen:
+    def next_event(self, deadline: float) -> Approved | Denied | UnexpectedRequest | Chosen:
         """Wait for the user until that moment of the monotonic clock; raise TimeoutError then."""
         try:
             return self.events.get(timeout=max(0, deadline - time.monotonic()))
@@ -163,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             found: Approved | Denied = Approved(code_of(self.path, here.state))
         except WrongState:
-            here.events.put(Stray())
+            here.events.put(UnexpectedRequest())
             self._send(page.STRAY)
             return
         except ConsentDenied:
@@ -188,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
             return {}
         return parse_qs(self.rfile.read(int(length)).decode("ascii", "replace"))
 
-    def _send(self, view: View) -> None:
+    def _send(self, view: PageState) -> None:
         here = self.server.page
         self.send_response(view.status)
         self.send_header("Content-Type", "text/html; charset=utf-8")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from target_tiktok_audiences.cli.output import print_table
-from target_tiktok_audiences.runtime.errors import Problem
+from target_tiktok_audiences.runtime.errors import UserError
 from target_tiktok_audiences.runtime.sanitize import one_line
 from target_tiktok_audiences.tiktok.advertisers import country_of, status_in_words
 
@@ -43,7 +43,7 @@ def ask(question: str, deadline: float) -> str:
     line = sys.stdin.readline()
     if not line:
         click.echo(err=True)
-        raise Problem("The input has ended, so nothing was stored. Run the command again, and answer.")
+        raise UserError("The input has ended, so nothing was stored. Run the command again, and answer.")
     return line.strip()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from target_tiktok_audiences.cli.diagnosis.advertiser import check_advertiser
 from target_tiktok_audiences.cli.diagnosis.audience import check_audience
 from target_tiktok_audiences.cli.diagnosis.environment import check_way
-from target_tiktok_audiences.cli.diagnosis.model import Facts, Finding, Outcome
+from target_tiktok_audiences.cli.diagnosis.model import Evidence, Finding, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Access", "Facts", "Finding", "Outcome", "diagnose", "worst"]
 
 
-def diagnose(facts: Facts) -> list[Finding]:
+def diagnose(facts: Evidence) -> list[Finding]:
     """Make every check; where one is the cause of another's failure, that one is skipped."""
     findings = list(check_way(facts))
     for access in facts.accesses:

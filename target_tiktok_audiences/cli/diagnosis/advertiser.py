@@ -11,7 +11,7 @@ from target_tiktok_audiences.tiktok.errors import AccessDenied, Refused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from target_tiktok_audiences.cli.diagnosis.model import Access, Facts
+    from target_tiktok_audiences.cli.diagnosis.model import Access, Evidence
     from target_tiktok_audiences.tiktok.errors import TikTokError
 
 
@@ -22,7 +22,7 @@ def _lacks_scope(error: TikTokError | None) -> bool:
     return isinstance(error, AccessDenied) and "scope" in error.message.lower()
 
 
-def check_advertiser(access: Access, facts: Facts) -> Iterator[Finding]:
+def check_advertiser(access: Access, facts: Evidence) -> Iterator[Finding]:
     """Make the checks of one advertiser."""
     if not token_is_good(facts):
         for check in ("advertiser", "scope_30", "scope_31", "role"):
@@ -34,7 +34,7 @@ def check_advertiser(access: Access, facts: Facts) -> Iterator[Finding]:
     yield _role(access)
 
 
-def _advertiser(access: Access, facts: Facts) -> Finding:
+def _advertiser(access: Access, facts: Evidence) -> Finding:
     if facts.granted is not None and access.advertiser_id not in facts.granted:
         return Finding(
             "advertiser",

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from target_tiktok_audiences.cli.diagnosis.model import Finding, Outcome
 from target_tiktok_audiences.contracts.rejection import ADVICE, MEANING, Rejection
-from target_tiktok_audiences.reporting.formatting import counted, lasting
+from target_tiktok_audiences.reporting.formatting import format_count, format_duration
 from target_tiktok_audiences.sync.overview import State
 from target_tiktok_audiences.tiktok.models import AudienceType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from target_tiktok_audiences.cli.diagnosis.model import Facts
+    from target_tiktok_audiences.cli.diagnosis.model import Evidence
     from target_tiktok_audiences.sync.overview import Entry
 
 
@@ -29,7 +29,7 @@ A_MAIN_REASON = 10
 FAILURES_IN_A_ROW = 3
 
 
-def check_audience(entry: Entry, facts: Facts) -> Iterator[Finding]:
+def check_audience(entry: Entry, facts: Evidence) -> Iterator[Finding]:
     """Make the checks of one audience."""
     yield _ledger(entry, facts)
     yield _audience(entry, facts)
@@ -44,7 +44,7 @@ def check_audience(entry: Entry, facts: Facts) -> Iterator[Finding]:
     yield _missing(runs)
 
 
-def _ledger(entry: Entry, facts: Facts) -> Finding:
+def _ledger(entry: Entry, facts: Evidence) -> Finding:
     if entry.look is None and (others := facts.filled.get(entry.name)):
         seen = f"There is none. The audience of this name that runs filled is advertiser {', '.join(sorted(others))}'s."
         return Finding(
@@ -62,7 +62,7 @@ def _ledger(entry: Entry, facts: Facts) -> Finding:
     return Finding("ledger", Outcome.OK, f"{figures} A run has it open now." if entry.look.busy else figures)
 
 
-def _audience(entry: Entry, facts: Facts) -> Finding:
+def _audience(entry: Entry, facts: Evidence) -> Finding:
     match entry.state(facts.now):
         case State.UNKNOWN:
             return Finding("audience", Outcome.SKIPPED, "TikTok could not be asked.")
@@ -103,7 +103,7 @@ def _contract(entry: Entry) -> Finding:
     return Finding("contract", Outcome.OK, f"It holds {listed.calculate_type}.")
 
 
-def _state(entry: Entry, facts: Facts) -> Finding:
+def _state(entry: Entry, facts: Evidence) -> Finding:
     listed = entry.listed
     if listed is None:
         return Finding("size", Outcome.SKIPPED, "There is no audience to look at.")
@@ -145,20 +145,20 @@ def _processing(entry: Entry) -> Finding:
         return Finding("tiktok", Outcome.SKIPPED, "There is no ledger to look at.")
     if known.failures:
         outcome = Outcome.FAILED if known.failures >= FAILURES_IN_A_ROW else Outcome.WARNING
-        seen = f"TikTok failed {counted(known.failures, 'change')} in a row after accepting."
+        seen = f"TikTok failed {format_count(known.failures, 'change')} in a row after accepting."
         todo = "It is sent again by each run." if outcome is Outcome.WARNING else "Ask TikTok's support."
         return Finding("tiktok", outcome, f"{seen} It says: {(known.error or 'nothing').rstrip('.')}.", todo)
     return Finding("tiktok", Outcome.OK, "TikTok has failed no change that it had accepted.")
 
 
-def _waiting(entry: Entry, facts: Facts) -> Finding:
+def _waiting(entry: Entry, facts: Evidence) -> Finding:
     look = entry.look
     if look is None or look.facts is None or look.counts is None:
         return Finding("waiting", Outcome.SKIPPED, "There is no ledger to look at.")
     since = look.facts.held_since
     if since is None:
         return Finding("waiting", Outcome.OK, "Nothing waits to be sent.")
-    waited = lasting(max(facts.now - since, timedelta()))
+    waited = format_duration(max(facts.now - since, timedelta()))
     seen = f"{look.counts.adds:,} people to add and {look.counts.removals:,} to remove wait, for {waited}."
     if facts.now - since >= OVERDUE_AFTER:
         return Finding(
@@ -167,7 +167,7 @@ def _waiting(entry: Entry, facts: Facts) -> Finding:
     return Finding("waiting", Outcome.WARNING, seen, "Run again: a later run sends them when TikTok has finished.")
 
 
-def _upstream(entry: Entry, facts: Facts) -> Finding:
+def _upstream(entry: Entry, facts: Evidence) -> Finding:
     look = entry.look
     if look is None or not look.parts:
         return Finding("upstream", Outcome.SKIPPED, "No stream has come yet.")
@@ -177,7 +177,7 @@ def _upstream(entry: Entry, facts: Facts) -> Finding:
         if facts.now - seen_at > facts.stale_after
     }
     if late:
-        seen = ", ".join(f"Stream {stream} came {counted(days, 'day')} ago" for stream, days in late.items())
+        seen = ", ".join(f"Stream {stream} came {format_count(days, 'day')} ago" for stream, days in late.items())
         todo = "Does the pipeline run, and select this stream? Has the stream another name now?"
         return Finding("upstream", Outcome.WARNING, f"{seen}.", todo)
     last = look.runs[0][1] if look.runs else {}
@@ -188,7 +188,7 @@ def _upstream(entry: Entry, facts: Facts) -> Finding:
     if changed_at and facts.now - changed_at > facts.stale_after:
         days = (facts.now - changed_at).days
         todo = "Does the upstream model still bring new or removed rows, and does the tap's bookmark move?"
-        return Finding("upstream", Outcome.WARNING, f"{seen} The last change is {counted(days, 'day')} old.", todo)
+        return Finding("upstream", Outcome.WARNING, f"{seen} The last change is {format_count(days, 'day')} old.", todo)
     return Finding("upstream", Outcome.OK, seen)
 
 

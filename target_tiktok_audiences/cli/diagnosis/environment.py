@@ -6,21 +6,21 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from target_tiktok_audiences.cli.diagnosis.model import Finding, Outcome
-from target_tiktok_audiences.reporting.formatting import counted, lasting
+from target_tiktok_audiences.reporting.formatting import format_count, format_duration
 from target_tiktok_audiences.tiktok.codes import NO_PERMISSION
 from target_tiktok_audiences.tiktok.errors import AccessDenied, NoAnswer, NotTikTok, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from target_tiktok_audiences.cli.diagnosis.model import Facts
+    from target_tiktok_audiences.cli.diagnosis.model import Evidence
     from target_tiktok_audiences.tiktok.errors import TikTokError
 
 
 CLOCK_MAY_DIFFER = timedelta(minutes=5)
 
 
-def check_way(facts: Facts) -> Iterator[Finding]:
+def check_way(facts: Evidence) -> Iterator[Finding]:
     """Make the checks that are about all."""
     yield _host(facts)
     yield _clock(facts)
@@ -29,7 +29,7 @@ def check_way(facts: Facts) -> Iterator[Finding]:
     yield _ledgers(facts)
 
 
-def _host(facts: Facts) -> Finding:
+def _host(facts: Evidence) -> Finding:
     error = facts.user_error
     if isinstance(error, (Unreachable, NotTikTok, NoAnswer)):
         return Finding("host", Outcome.FAILED, error.summary, error.advice)
@@ -38,11 +38,11 @@ def _host(facts: Facts) -> Finding:
     return Finding("host", Outcome.OK, f"{facts.api_host} answers.")
 
 
-def _clock(facts: Facts) -> Finding:
+def _clock(facts: Evidence) -> Finding:
     if facts.ahead is None:
         return Finding("clock", Outcome.SKIPPED, "TikTok did not answer.")
     way = "ahead of" if facts.ahead > timedelta() else "behind"
-    seen = f"This machine's clock is {lasting(facts.ahead)} {way} TikTok's."
+    seen = f"This machine's clock is {format_duration(facts.ahead)} {way} TikTok's."
     if abs(facts.ahead) <= CLOCK_MAY_DIFFER:
         return Finding("clock", Outcome.OK, seen)
     return Finding("clock", Outcome.WARNING, seen, "Set the clock, best by NTP. Runs go by TikTok's, schedules do not.")
@@ -53,13 +53,13 @@ def _is_about_token(error: TikTokError | None) -> bool:
     return isinstance(error, AccessDenied) and error.code != NO_PERMISSION
 
 
-def token_is_good(facts: Facts) -> bool:
+def token_is_good(facts: Evidence) -> bool:
     """Tell whether TikTok takes the token, for whatever it may be good."""
     error = facts.user_error
     return error is None or (isinstance(error, AccessDenied) and not _is_about_token(error))
 
 
-def _token(facts: Facts) -> Finding:
+def _token(facts: Evidence) -> Finding:
     error = facts.user_error
     if token_is_good(facts):
         return Finding("token", Outcome.OK, "TikTok takes the access token.")
@@ -68,7 +68,7 @@ def _token(facts: Facts) -> Finding:
     return Finding("token", Outcome.SKIPPED, "TikTok could not be asked.")
 
 
-def _app(facts: Facts) -> Finding:
+def _app(facts: Evidence) -> Finding:
     if not token_is_good(facts):
         return Finding("app", Outcome.SKIPPED, "It needs a good token.")
     if facts.granted_error:
@@ -81,10 +81,10 @@ def _app(facts: Facts) -> Finding:
             "`app_id` and `app_secret` are not set.",
             "Set both to list what the token may act for.",
         )
-    return Finding("app", Outcome.OK, f"The token may act for {counted(len(facts.granted), 'advertiser')}.")
+    return Finding("app", Outcome.OK, f"The token may act for {format_count(len(facts.granted), 'advertiser')}.")
 
 
-def _ledgers(facts: Facts) -> Finding:
+def _ledgers(facts: Evidence) -> Finding:
     if facts.ledger_path is None:
         return Finding(
             "ledger_path",

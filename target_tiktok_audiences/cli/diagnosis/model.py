@@ -48,7 +48,7 @@ class Access:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Evidence:
     """All that was gathered."""
 
     api_host: str
