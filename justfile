@@ -10,8 +10,12 @@ _default:
 all:
     .ci/run
 
-# all tests, or those that are named
-test *arguments:
+# unit tests, in less than a minute: no socket, no process
+unit *arguments:
+    {{venv}}/python -m pytest --numprocesses 2 --quiet tests/unit {{arguments}}
+
+# unit tests, or those that are named; `just test tests` runs all
+test *arguments="tests/unit":
     scripts/test {{arguments}}
 
 # Ruff: rules and format

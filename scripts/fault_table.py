@@ -1,6 +1,6 @@
 """What happens when: each fault of TikTok and of the way to it, at each endpoint, if it stays.
 
-The page docs/reference/faults.md is made from this by scripts/docs.py; tests/test_fault_table.py plays every cell.
+The page docs/reference/faults.md is made from this by scripts/docs.py; tests/component/test_fault_table.py plays every cell.
 """
 
 from __future__ import annotations
