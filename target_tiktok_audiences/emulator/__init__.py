@@ -1,9 +1,10 @@
-"""A local TikTok Business API for demos and tests: audiences as sets, a clock of its own, faults on order.
+"""A local TikTok Business API for demos and tests: audiences as sets, a clock of its own, fault injection.
 
 with serve(Emulator(processing_hours=1)) as url:
     ...  # point your client at f"{url}/open_api/v1.3"
 """
 
-from __future__ import annotations
+from target_tiktok_audiences.emulator.emulator import Emulator
+from target_tiktok_audiences.emulator.server import run, serve
 
 __all__ = ["Emulator", "run", "serve"]
