@@ -1,7 +1,8 @@
 """Random changes of valid streams: every run ends well or with a message, tells nothing, and reaches nobody else.
 
 Two tiers: `read` goes as far as the staged lines, many thousand times; `run` is the whole target against the emulator.
-A case is known by its number: `FUZZ_CASE=123 pytest tests/stress/test_fuzz.py` plays it again. TEST_LONG plays a million.
+A case is known by its number: `FUZZ_CASE=123 pytest tests/stress/test_fuzz.py` plays it again. TEST_LONG plays
+a million.
 """
 
 from __future__ import annotations
