@@ -1,7 +1,7 @@
 """What happens when: each fault of TikTok and of the way to it, at each endpoint, if it stays.
 
-The page docs/reference/faults.md is made from this by scripts/docs.py. tests/component/test_fault_table.py plays one row
-of each kind, and with `--long` every row.
+The page docs/reference/faults.md is made from this by scripts/docs.py. tests/component/test_fault_table.py plays one
+row of each kind, and with `--long` every row.
 """
 
 from __future__ import annotations
