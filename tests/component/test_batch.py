@@ -32,7 +32,6 @@ from pyarrow import parquet
 from singer_sdk.singerlib.json import serialize_json
 from support.fast_path_runs import outcome
 from support.fuzzing import no_ledgers
-from support.process import config
 from support.process import lines as written
 from support.singer import STREAM, digests, email, people, record, schema, state
 from support.target import MARKER
@@ -49,8 +48,6 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.target import Target
 
-
-__all__ = ["config"]  # a fixture
 
 JSONL, PARQUET = {"format": "jsonl"}, {"format": "parquet"}
 

@@ -36,6 +36,8 @@ ENVIRONMENTS = {
 }
 
 
+BUFFERS = ("bare", "unbuffered")
+"""Environments that differ in when standard streams fail."""
 in_each_environment = pytest.mark.parametrize("variables", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
 
 
@@ -75,6 +77,13 @@ def test_run_exit_code_and_members(target: Target, tiktok: Client, variables: di
     code, stdout, stderr = run_in_shell(f"--config {config}", variables, target.folder, bad)
     assert (code, stdout) == (1, "")
     assert "ERROR" in stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("variables", [ENVIRONMENTS[name] for name in BUFFERS], ids=BUFFERS)
+def test_run_exit_code_when_streams_break(target: Target, variables: dict[str, str]) -> None:
+    config = target.folder / "config.json"
+    config.write_text(json.dumps(target.config))
+    good, bad = lines(stream_of(1, 1000)), lines(stream_of(1, 1000)[1:])
     for given, expected in ((good, 0), (bad, 1)):
         code, _, stderr = run_in_shell(f"--config {config} 2>/dev/full", variables, target.folder, given)
         assert (code, stderr) == (expected, "")
@@ -83,10 +92,14 @@ def test_run_exit_code_and_members(target: Target, tiktok: Client, variables: di
 
 
 @in_each_environment
-def test_command_exit_code_when_output_is_lost(variables: dict[str, str], tmp_path: Path) -> None:
+def test_command_output(variables: dict[str, str], tmp_path: Path) -> None:
     code, stdout, _ = run_in_shell(COMMAND, variables, tmp_path)
     assert code == 0
     assert hashlib.sha256("jürgen@example.com".encode()).hexdigest() in stdout
+
+
+@pytest.mark.parametrize("variables", [ENVIRONMENTS[name] for name in BUFFERS], ids=BUFFERS)
+def test_command_exit_code_when_output_is_lost(variables: dict[str, str], tmp_path: Path) -> None:
     for redirection, expected, message in (
         (
             ">/dev/full",

@@ -283,6 +283,6 @@ def test_every_word_of_a_plan_is_told() -> None:
     for word in [*Action, *Status]:
         assert f"`{word.value}`" in REPORTS or word is Action.DELETE, word
     plans = Path(ROOT / "target_tiktok_audiences/sync/plan.py").read_text()
-    reasons = set(re.findall(r'(?:Do\.\w+,|_hold\()\s*"(\w+)"', plans))
+    reasons = set(re.findall(r'(?:Action\.\w+,|_hold\()\s*"(\w+)"', plans))
     assert len(reasons) > 9
     assert told("`reason`") == reasons
