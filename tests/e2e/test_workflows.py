@@ -42,7 +42,7 @@ def test_every_hook_of_a_commit_passes(tmp_path: Path) -> None:
 
 def test_the_readmes_tests_are_part_of_what_must_hold() -> None:
     assert "\n```sh\nscripts/test\n```\n" in (ROOT / "README.md").read_text()
-    assert (ROOT / ".ci/run").read_text().splitlines()[-1] == 'env -i "${kept[@]}" scripts/test'
+    assert (ROOT / ".ci/run").read_text().splitlines()[-1] == 'env -i "${kept[@]}" scripts/test --cov'
     assert any(step.get("run") == ".ci/run" for step in WORKFLOWS["test"]["jobs"]["everything"]["steps"])
 
 
