@@ -230,7 +230,8 @@ def test_deep_records(watched: Target, tiktok: Client, kind: str, depth: int, wa
         assert tiktok.control("audiences").json() == []
     else:
         assert tiktok.members(outcome.audience["audience_id"]) == digests(1, 1001)
-    assert outcome.exit_code == 1 or depth < 5_000
+    # Python 3.11 refuses so many levels; newer ones take them.
+    assert outcome.exit_code == 1 or depth < 5_000 or sys.version_info >= (3, 12)
 
 
 @pytest.mark.parametrize("kind", ["array", "object"])

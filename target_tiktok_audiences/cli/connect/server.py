@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import socketserver
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from queue import Empty, SimpleQueue
@@ -19,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from target_tiktok_audiences.cli.connect import page
 from target_tiktok_audiences.runtime.errors import UserError
+from target_tiktok_audiences.runtime.signals import signals
 from target_tiktok_audiences.tiktok.oauth import ConsentDenied, WrongState, code_of
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 _LARGEST_FORM = 10_000
+_CHECK_SIGNALS_S = 0.5
 _PATIENCE_S = 5
 """For a browser to send its request, or to fetch the last page."""
 _DECISION_S = 60
@@ -107,10 +110,11 @@ class LoopbackPage:
 
     def next_event(self, deadline: float) -> Approved | Denied | UnexpectedRequest | Chosen:
         """Wait for the user until that moment of the monotonic clock; raise TimeoutError then."""
-        try:
-            return self.events.get(timeout=max(0, deadline - time.monotonic()))
-        except Empty:
-            raise TimeoutError from None
+        while (seconds := deadline - time.monotonic()) > 0:
+            with suppress(Empty):
+                return self.events.get(timeout=min(seconds, _CHECK_SIGNALS_S))
+            signals.check()  # Python may not wake a waiting queue for a signal
+        raise TimeoutError
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
