@@ -215,7 +215,7 @@ def test_calls_are_noted_for_the_report(tiktok: TikTok, file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "message", "kind", "certain", "transient"),
+    ("code", "message", "kind", "safe_to_retry", "transient"),
     [
         (40000, "", Refused, True, False),
         (40001, "No permission to operate advertiser 7.", AccessDenied, True, False),
@@ -249,14 +249,16 @@ def test_calls_are_noted_for_the_report(tiktok: TikTok, file: Path) -> None:
         (61000, "", RateLimited, False, True),
     ],
 )
-def test_what_a_code_means(code: int, message: str, kind: type[Refused], *, certain: bool, transient: bool) -> None:
+def test_what_a_code_means(
+    code: int, message: str, kind: type[Refused], *, safe_to_retry: bool, transient: bool
+) -> None:
     error = refusal("dmp/custom_audience/update/", code, message, "2026", NOW)
     assert type(error) is kind
-    assert (error.safe_to_retry, error.transient) == (certain, transient)
+    assert (error.safe_to_retry, error.transient) == (safe_to_retry, transient)
     assert f"(code {code}, request 2026)" in str(error)
     assert "\n" not in str(error)
     assert may_retry(error, 1, idempotent=True) is transient
-    assert may_retry(error, 1, idempotent=False) is (transient and certain)
+    assert may_retry(error, 1, idempotent=False) is (transient and safe_to_retry)
 
 
 def limit(text: str) -> Refused:
