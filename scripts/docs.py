@@ -1,4 +1,4 @@
-"""Write what is generated in README.md, CONTRIBUTING.md, meltano.yml, the plugin's definition and docs/reference.
+"""Write the generated parts of README.md, CONTRIBUTING.md, meltano.yml, the plugin's definition and docs/.
 
 Settings are as `--about` gives them, contracts as `contracts` prints them, the map of the house as its modules tell.
 
@@ -20,7 +20,8 @@ import house
 from click.testing import CliRunner
 
 from target_tiktok_audiences.cli.contracts import contracts
-from target_tiktok_audiences.contracts.rejection import ADVICE, MEANING
+from target_tiktok_audiences.contracts.rejection import Rejection
+from target_tiktok_audiences.history.funnel import WORDS
 from target_tiktok_audiences.target import TargetTikTokAudiences
 
 if TYPE_CHECKING:
@@ -70,11 +71,17 @@ def settings_table(names: Collection[str] | None = None) -> str:
 
 def contracts_and_reasons() -> str:
     """Give every reason for a rejection, and the contracts, as Markdown."""
-    rows = ["## Reasons", "", "| reason | the value | what to do |", "| --- | --- | --- |"]
-    rows += [f"| `{reason.value}` | {meaning} | {ADVICE[reason]} |" for reason, meaning in MEANING.items()]
+    rows = ["## Reasons", "", "| reason | meaning | what to do |", "| --- | --- | --- |"]
+    rows += [f"| `{reason.value}` | {reason.meaning} | {reason.advice} |" for reason in Rejection]
     printed = CliRunner().invoke(contracts).stdout.rstrip()
     told = "`target-tiktok-audiences contracts` prints this; `--hashed` is for identifiers that are hashed already."
     return "\n".join([*rows, "", "## As JSON Schemas", "", told, "", "```json", printed, "```"])
+
+
+def funnel_steps() -> str:
+    """Return the steps from a table to its audience as a Markdown table."""
+    rows = ["| step | what it means |", "| --- | --- |"]
+    return "\n".join([*rows, *(f"| `{name}` | {meaning} |" for name, meaning in WORDS.items())])
 
 
 def meltano_settings() -> str:
@@ -117,6 +124,7 @@ def files() -> dict[Path, str]:
         meltano_yml: meltano_settings(),
         ROOT / "docs/reference/settings.md": settings_table(),
         ROOT / "docs/reference/contracts.md": contracts_and_reasons(),
+        ROOT / "docs/smaller.md": funnel_steps(),
         ROOT / "docs/reference/faults.md": fault_table.markdown(),
         ROOT / "CONTRIBUTING.md": house.markdown(),
     }

@@ -17,7 +17,7 @@ from target_tiktok_audiences.ledger.catalog import LedgerCatalog
 from target_tiktok_audiences.reporting.formatting import format_count
 from target_tiktok_audiences.runtime.files import PrivateFolder, write_atomic
 from target_tiktok_audiences.sync.erasure import OPEN, Erasure, contracts_of, digests_of, erase, receipt
-from target_tiktok_audiences.tiktok.retry import RUN_PATIENCE_S
+from target_tiktok_audiences.tiktok.retry import RUN_RETRY_BUDGET_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -92,7 +92,7 @@ def _erase(
     may_delete: bool,
     dry_run: bool,
 ) -> dict[str, Any]:
-    with closing(PrivateFolder()) as folder, tiktok_of(settings, patience_s=RUN_PATIENCE_S) as tiktok:
+    with closing(PrivateFolder()) as folder, tiktok_of(settings, retry_budget_s=RUN_RETRY_BUDGET_S) as tiktok:
         ledgers = LedgerCatalog(settings.ledger_path, folder.path, dry_run=dry_run)
         digests = read(contracts_of(settings, ledgers, chosen))
         erasure = Erasure(digests, identifiers, may_delete=may_delete, dry_run=dry_run)

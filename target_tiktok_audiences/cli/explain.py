@@ -12,7 +12,7 @@ from target_tiktok_audiences.cli.output import json_option, print_answers, print
 from target_tiktok_audiences.contracts.contract import CONTRACTS
 from target_tiktok_audiences.contracts.digest_mismatch import find_difference, is_digest
 from target_tiktok_audiences.contracts.phone import is_country
-from target_tiktok_audiences.contracts.rejection import ADVICE, MEANING, Rejected
+from target_tiktok_audiences.contracts.rejection import Rejected
 
 SAME = "nothing: it is the digest that this target makes"
 NO_WAY = "not found: no known normalisation of this value gives that digest, so it may be of another value"
@@ -78,25 +78,20 @@ def explanation(
         made = CONTRACTS[contract].digester(apply_hashing=not hashed, default_country=default_country)(value)
         if made is not None:
             answer["digest"] = made.hex()
-            answer["normal_form"] = made.hex() if hashed else _normal_form(contract, value, default_country)
+            answer["normal_form"] = made.hex() if hashed else CONTRACTS[contract].normalize(value, default_country)
         else:
             answer["reason"] = "it is empty, so it counts as missing"
     except Rejected as rejected:
         answer |= {
             "rejected": rejected.reason.value,
-            "reason": MEANING[rejected.reason],
-            "todo": ADVICE[rejected.reason],
+            "reason": rejected.reason.meaning,
+            "todo": rejected.reason.advice,
         }
     if digest:
         same = hashed and digest.lower() == answer["digest"]
         found = () if same else find_difference(contract, value, digest, default_country)
         answer["differences"] = None if found is None else list(found)
     return answer
-
-
-def _normal_form(contract: str, value: str, country: str | None) -> str:
-    found = CONTRACTS[contract]
-    return found.normalize(value, country) if found.field == "phone" else found.normalize(value)  # type: ignore[call-arg]
 
 
 def _words(answer: dict[str, Any], *, asked: bool) -> dict[str, str]:

@@ -28,7 +28,7 @@ _VARIABLES = "TARGET_TIKTOK_AUDIENCES_"
 PROGRAM = f"{TargetTikTokAudiences.name}/{__version__}"
 _OF_RECORDS = {"stream_maps", "stream_map_config", "faker_config"}
 """Settings that no command reads, and that Meltano 4.4 writes into the environment in a form of its own."""
-_PATIENCE_S = 5.0
+_RETRY_BUDGET_S = 5.0
 """For all pauses before a call is made again, where a command only looks, and somebody waits."""
 
 
@@ -65,14 +65,14 @@ def _option(
 
 
 @contextmanager
-def tiktok_of(settings: Settings, *, patience_s: float = _PATIENCE_S) -> Iterator[TikTok]:
+def tiktok_of(settings: Settings, *, retry_budget_s: float = _RETRY_BUDGET_S) -> Iterator[TikTok]:
     """Give TikTok's client for a command; a signal may interrupt it anywhere."""
     client = TikTok(
         settings.access_token,
         settings.api_url,
         user_agent=PROGRAM,
         sleep=TargetTikTokAudiences.sleep,
-        patience_s=patience_s,
+        retry_budget_s=retry_budget_s,
     )
     with closing(client), signals.interrupting():
         yield client

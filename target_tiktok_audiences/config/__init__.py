@@ -1,1 +1,1 @@
-"""Settings: their JSON Schema, their typed form, and what is wrong with a configuration."""
+"""Configuration: JSON Schema of the settings, typed settings and validation."""

@@ -1,4 +1,4 @@
-"""The settings of a run, typed and checked: what a configuration that fits its schema becomes."""
+"""Typed, validated settings of a run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DEFAULTS = {name: setting["default"] for name, setting in SCHEMA["properties"].
 
 @dataclass(frozen=True)
 class Feed:
-    """One stream (or the streams that a wildcard matches) into one audience."""
+    """Settings of one feed: one stream, or the streams that a wildcard matches, into one audience."""
 
     stream: str
     advertiser_id: str
@@ -52,7 +52,7 @@ class Feed:
 
 @dataclass(frozen=True)
 class Settings:
-    """The configuration of a run, checked."""
+    """Validated configuration of a run."""
 
     access_token: str = field(repr=False)
     app_id: str | None
@@ -64,7 +64,7 @@ class Settings:
     max_reject_percent: int
     on_unmatched_stream: str
     ledger_path: Path | str | None
-    """A folder, the URL of one in a store, or None, which keeps no ledger."""
+    """A folder, the URL of a folder in an object store, or None to keep no ledger."""
     rejects_path: Path | None
     rejects_key: bool
     report_path: Path | None
@@ -72,30 +72,29 @@ class Settings:
 
     @property
     def api_host(self) -> str:
-        """Which of TikTok's hosts, or an emulator: part of what a ledger belongs to."""
+        """Host of the API: one of TikTok's or an emulator's. It is part of a ledger's metadata."""
         return urlsplit(self.api_url).netloc
 
     def feeds_of(self, stream: str) -> list[Feed]:
-        """Give the feeds of a stream; none where no entry of `audiences` matches it."""
+        """Return the feeds of a stream; empty if no entry of `audiences` matches it."""
         return [feed for feed in self.feeds if fnmatchcase(stream, feed.stream.replace("[", "[[]"))]
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], *, needs_token: bool = True) -> Settings:
-        """Make the settings from a configuration that fits `SCHEMA`; null means the default.
+        """Create the settings from a configuration that matches `SCHEMA`; null means the default.
 
-        A command that calls nobody needs no token. Raises `ConfigValidationError`, whose `errors` name every wrong
-        setting and never quote a value that could be secret.
+        Commands that do not call TikTok pass `needs_token=False`. Raises `ConfigValidationError`, whose `errors` name
+        every invalid setting and never quote a value that could be secret.
         """
-        config = {**_DEFAULTS, **_given(config)}
+        config = {**_DEFAULTS, **_without_nulls(config)}
         entries, token = config.get("audiences"), config.get("access_token")
         feeds, errors = [], [*missing_settings(config, needs_token=needs_token), *path_errors(config)]
         errors += token_errors(token) if token is not None else []
         errors += url_errors(config["api_url"], token)
         for number, entry in enumerate(entries or [{}]):
-            merged = {**config, "stream": "*", **_given(entry)}
+            merged = {**config, "stream": "*", **_without_nulls(entry)}
             where = f"audiences[{number}]: " if entries else ""
-            problems = [where + problem for problem in feed_errors(merged)]
-            errors += problems
+            errors += [where + message for message in feed_errors(merged)]
             if not errors:
                 feeds.append(_feed(merged))
         if config.get("rejects_path") and config.get("rejects_path") == config.get("report_path"):
@@ -122,7 +121,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class AppSettings:
-    """The part of the configuration with which an app asks for access, checked."""
+    """Validated settings that an app needs to request access."""
 
     app_id: str
     app_secret: str = field(repr=False)
@@ -130,15 +129,19 @@ class AppSettings:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> AppSettings:
-        """Make them from a configuration that fits `SCHEMA`, as `Settings.from_config` does; nothing else is needed."""
-        config = {**_DEFAULTS, **_given(config)}
+        """Create the settings as `Settings.from_config` does, without requiring any other setting."""
+        config = {**_DEFAULTS, **_without_nulls(config)}
         app_id, secret, api_url = (
             (config.get("app_id") or "").strip(),
             config.get("app_secret") or "",
             config["api_url"],
         )
-        errors = [] if app_id else ["`app_id` is missing: the app at TikTok for Business that asks for access"]
-        errors += token_errors(secret, "app_secret") if secret else ["`app_secret` is missing: the secret of that app"]
+        errors = (
+            [] if app_id else ["`app_id` is missing: set the ID of the app at TikTok for Business that requests access"]
+        )
+        errors += (
+            token_errors(secret, "app_secret") if secret else ["`app_secret` is missing: set the secret of that app"]
+        )
         errors += url_errors(api_url, secret)
         if errors:
             raise ConfigValidationError(CONFIG_WRONG, errors=errors)
@@ -162,7 +165,7 @@ def _feed(merged: Mapping[str, Any]) -> Feed:
     )
 
 
-def _given(config: Mapping[str, Any]) -> dict[str, Any]:
+def _without_nulls(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if value is not None}
 
 
@@ -171,9 +174,9 @@ def _path(value: str | None) -> Path | None:
 
 
 def ledger_place(value: str | None) -> Path | str | None:
-    """Return what a value of `ledger_path` means: a folder, the URL of one in a store, or None for memory.
+    """Return the ledger folder for a value of `ledger_path`: a path, an object store URL, or None for `:memory:`.
 
-    Raises `ConfigValidationError` if it is not set and this user has no home folder.
+    Raises `ConfigValidationError` if the value is empty and the user has no home folder.
     """
     if value == IN_MEMORY:
         return None
@@ -185,12 +188,13 @@ def ledger_place(value: str | None) -> Path | str | None:
         return Path(value).expanduser()
     project = os.environ.get("MELTANO_PROJECT_ROOT")
     if project:
-        # Each environment has a state of its own, and so a ledger: what one has created another may not shrink.
+        # Each Meltano environment has its own state and therefore its own ledger: an audience that one environment
+        # created must not be changed by another.
         return Path(project, ".meltano", "target-tiktok-audiences", os.environ.get("MELTANO_ENVIRONMENT", ""))
     import platformdirs  # noqa: PLC0415 - few runs have neither a ledger path nor a Meltano project
 
     try:
         return platformdirs.user_state_path("target-tiktok-audiences")
     except RuntimeError:  # in a container, under a user id without an account
-        missing = "`ledger_path` is missing, and this user has no home folder: set it to a folder that lasts"
+        missing = "`ledger_path` is missing, and this user has no home folder: set it to a durable folder"
         raise ConfigValidationError(CONFIG_WRONG, errors=[missing]) from None

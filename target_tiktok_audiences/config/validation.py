@@ -1,4 +1,4 @@
-"""Says what is wrong with a configuration, setting by setting, and never quotes a value: one may be the token."""
+"""Validate a configuration: one message per invalid setting. Messages never quote a value: it may be the token."""
 
 from __future__ import annotations
 
@@ -21,52 +21,52 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 
-CONFIG_WRONG = "The settings are not right"
-EMULATOR_TOKEN_PREFIX = "emulator-"  # noqa: S105 - it marks a token as no secret
+CONFIG_WRONG = "The settings are not valid"
+EMULATOR_TOKEN_PREFIX = "emulator-"  # noqa: S105 - it marks a token that is not secret
 MAX_NAME_LENGTH = 128
 
 
 def schema_errors(validator: Validator, config: Mapping[str, Any]) -> list[str]:
-    """Describe what does not fit the settings' schema; null fits, and `missing_settings` tells what is not there."""
+    """Return what does not match the settings' schema. Null matches; `missing_settings` reports missing settings."""
     errors = validator.iter_errors(config)
     return [_describe(error) for error in errors if error.validator != "required" and error.instance is not None]
 
 
 def missing_settings(config: Mapping[str, Any], *, needs_token: bool = True) -> Iterator[str]:
-    """Describe what is needed and not set, whatever else is wrong."""
+    """Yield a message for each required setting that is missing."""
     if needs_token and config.get("access_token") is None:
-        yield "`access_token` is missing: `target-tiktok-audiences connect` gets one"
+        yield "`access_token` is missing: run `target-tiktok-audiences connect` to get one"
     entries = config.get("audiences") or [{}]
     for number, entry in enumerate(entries if isinstance(entries, list) else [{}]):
         where = f"audiences[{number}]: " if config.get("audiences") else ""
         merged = {**config, **{name: value for name, value in dict(entry).items() if value is not None}}
         if not merged.get("contract"):
-            yield f"{where}`contract` is missing: one of {', '.join(CONTRACTS)}"
+            yield f"{where}`contract` is missing: set one of {', '.join(CONTRACTS)}"
         if not id_text(merged.get("advertiser_id")):
-            yield f"{where}`advertiser_id` is missing"
+            yield f"{where}`advertiser_id` is missing: set the ID of the TikTok ad account"
 
 
 def unknown_settings(config: Mapping[str, Any], known: Collection[str]) -> list[str]:
-    """Describe the settings that nobody reads, with the one that was probably meant."""
+    """Return a message for each unknown setting, with the most similar known name."""
     unknown = []
     for name in sorted(config.keys() - set(known)):
-        meant = get_close_matches(name, known, n=1)
-        unknown.append(f"unknown setting `{name}`" + (f"; is `{meant[0]}` meant?" if meant else ""))
+        similar = get_close_matches(name, known, n=1)
+        unknown.append(f"unknown setting `{name}`" + (f"; did you mean `{similar[0]}`?" if similar else ""))
     return unknown
 
 
 def unreadable_variables(environ: Mapping[str, str], prefix: str, schema: Mapping[str, Any]) -> list[str]:
-    """Describe the environment variables whose text is not of their setting's type.
+    """Return a message for each environment variable whose text does not match the type of its setting.
 
-    The SDK takes any word that it does not know for false, and fails at others without naming the variable.
+    The SDK reads an unknown word as false, and for other types fails without naming the variable.
     """
     unreadable = []
     for name, setting in schema["properties"].items():
         variable = prefix + name.upper()
         kinds = [kind for kind in setting.get("type", []) if kind != "null"]
         if variable in environ and not _is_of_kind(environ[variable], kinds):
-            meant = _KINDS["integer" if "integer" in kinds else kinds[0]]
-            unreadable.append(f"the environment variable {variable} must be {meant}")
+            expected = _KINDS["integer" if "integer" in kinds else kinds[0]]
+            unreadable.append(f"the environment variable {variable} must be {expected}")
     return unreadable
 
 
@@ -87,13 +87,13 @@ def _is_of_kind(text: str, kinds: list[str]) -> bool:
 
 
 def feed_errors(merged: Mapping[str, Any]) -> Iterator[str]:
-    """Describe what is wrong with one feed, its settings merged with those above it."""
+    """Yield a message for each invalid setting of one feed, after it is merged with the top-level settings."""
     for id_setting in ("advertiser_id", "audience_id"):
         if (identity := id_text(merged.get(id_setting))) and not (identity.isascii() and identity.isdecimal()):
-            yield f"`{id_setting}` must be a number, digits only"
+            yield f"`{id_setting}` must be a number that consists of digits only"
     for setting in ("stream", "identifier_field"):
         if merged.get(setting) and not is_name(merged[setting]):
-            yield f"`{setting}` is too long or holds control characters"
+            yield f"`{setting}` is too long or contains control characters"
     if merged.get("audience_name") is not None:
         yield from name_errors(merged["audience_name"])
     country = merged.get("default_country")
@@ -102,62 +102,62 @@ def feed_errors(merged: Mapping[str, Any]) -> Iterator[str]:
 
 
 def name_errors(name: str) -> Iterator[str]:
-    """Tell what TikTok would refuse in an audience's name."""
+    """Yield what TikTok would reject in an audience's name."""
     if not name.strip():
         yield "`audience_name` is empty"
     if len(name) > MAX_NAME_LENGTH:
-        yield f"`audience_name` has {len(name)} characters; TikTok takes {MAX_NAME_LENGTH}"
+        yield f"`audience_name` has {len(name)} characters; TikTok allows {MAX_NAME_LENGTH}"
     elif not is_printable(name):
-        yield "`audience_name` holds control characters"
+        yield "`audience_name` contains control characters"
 
 
 def path_errors(config: Mapping[str, Any]) -> Iterator[str]:
-    """Describe paths that no file can have."""
+    """Yield a message for each path that is not valid."""
     for setting in ("ledger_path", "rejects_path", "report_path"):
         try:
-            known = "\0" not in str(Path(config.get(setting) or "").expanduser())
+            is_valid = "\0" not in str(Path(config.get(setting) or "").expanduser())
         except RuntimeError:
-            known = False
-        if not known:
-            yield f"`{setting}` is no path, or in the home folder of somebody unknown"
-    place = config.get("ledger_path") or ""
-    scheme, is_url, rest = place.partition("://")
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)", place):
-        yield "`ledger_path` begins as a URL does, and lacks a slash: `s3://bucket/folder` has two"
+            is_valid = False
+        if not is_valid:
+            yield f"`{setting}` is not a valid path, or names the home folder of an unknown user"
+    location = config.get("ledger_path") or ""
+    scheme, is_url, rest = location.partition("://")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)", location):
+        yield "`ledger_path` starts like a URL but has only one slash: write it like `s3://bucket/folder`"
     elif is_url and not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
-        yield "`ledger_path` is no URL of one protocol, such as `s3://bucket/folder`"
+        yield "`ledger_path` is not a valid URL: write it like `s3://bucket/folder`"
     elif is_url and scheme.lower() == "file" and not rest.startswith(("/", "localhost/")):
-        yield "`ledger_path` names another machine after `file://`; write `file:///folder`"
+        yield "`ledger_path` names another machine after `file://`: write it like `file:///folder`"
     elif is_url and re.search(r"[\[\]\s]|/.*@|^[^/@]*[?#][^/]*@", rest):
-        yield "`ledger_path` holds a character where no URL has it; in a password write it as %XX"
+        yield "`ledger_path` contains a character that is not valid there in a URL: in a password, write it as %XX"
 
 
 def token_errors(token: str, setting: str = "access_token") -> Iterator[str]:
-    """Describe what no access token, or other credential of TikTok's, can be."""
+    """Yield a message if a text is not a valid access token or other credential of TikTok's."""
     if not token.strip():
         yield f"`{setting}` is empty"
     elif not (token.isascii() and token.isprintable() and " " not in token):
-        yield f"`{setting}` holds white space or characters that no token has"
+        yield f"`{setting}` contains whitespace or other characters that are not valid in it"
 
 
 def url_errors(api_url: str, secret: str | None) -> Iterator[str]:
-    """Describe an `api_url` that cannot work, or over which the secret, a token, could be read on its way."""
+    """Yield a message if `api_url` is not valid, or would send the secret (a token) over the network in clear text."""
     try:
         url = urlsplit(api_url)
     except ValueError:
         url = urlsplit("")
     if url.scheme not in {"http", "https"} or not url.hostname or url.username or url.query:
-        yield "`api_url` must be a plain http or https address"
-    elif secret and url.scheme == "http" and not _may_go_by_http(secret, url.hostname):
-        yield "`api_url` must be https: over http the access token could be read on its way"
+        yield "`api_url` must be an http or https URL without a user name or query"
+    elif secret and url.scheme == "http" and not _may_use_http(secret, url.hostname):
+        yield "`api_url` must be https: http would send the access token in clear text"
 
 
 def id_text(value: str | int | None) -> str | None:
-    """Give an id as text, however YAML or JSON had it."""
+    """Return an id as text, whether YAML or JSON had it as text or as a number."""
     return None if value is None or value == "" else str(value).strip()
 
 
-def _may_go_by_http(secret: str, host: str) -> bool:
+def _may_use_http(secret: str, host: str) -> bool:
     return _is_loopback(host) or secret.startswith(EMULATOR_TOKEN_PREFIX)
 
 
@@ -173,11 +173,11 @@ def _describe(error: ValidationError) -> str:
     rule: Any = error.validator_value
     value: Any = error.instance
     known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
-    told = {
+    message = {
         "type": lambda: "must be " + " or ".join([rule] if isinstance(rule, str) else [t for t in rule if t != "null"]),
         "enum": lambda: f"must be one of {', '.join(rule)}",
         "minimum": lambda: f"must be at least {rule}",
         "maximum": lambda: f"must be at most {rule}",
         "additionalProperties": lambda: "; ".join(unknown_settings(value, known)),
-    }.get(str(error.validator), lambda: "has not the form that this setting takes")()
-    return f"`{where}` {told}" if where else f"the configuration {told}"
+    }.get(str(error.validator), lambda: "does not have the form that this setting requires")()
+    return f"`{where}` {message}" if where else f"the configuration {message}"

@@ -1,1 +1,1 @@
-"""What a record must hold and how its identifier becomes a digest. Pure: nothing here reads or writes."""
+"""Data contracts: validate identifiers, normalize and hash them. Pure functions without I/O."""

@@ -1,6 +1,6 @@
-"""Contracts on columns of Arrow: for BATCH files, and for a distributed engine to call, Spark's `mapInArrow` for one.
+"""Apply contracts to Arrow columns: for BATCH files, and for distributed engines (for example Spark's `mapInArrow`).
 
-It needs pyarrow, the extra `parquet`. Nothing here touches files.
+Requires pyarrow (the extra `parquet`). Nothing here reads or writes files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
-_AS_THEY_ARE: tuple[Callable[[pa.DataType], bool], ...] = (
+_UNCHANGED_TYPES: tuple[Callable[[pa.DataType], bool], ...] = (
     pa.types.is_string,
     pa.types.is_large_string,
     pa.types.is_string_view,
@@ -33,7 +33,7 @@ _AS_THEY_ARE: tuple[Callable[[pa.DataType], bool], ...] = (
     pa.types.is_binary_view,
     pa.types.is_fixed_size_binary,
 )
-"""Types whose values are in JSON what they are in Python; and bytes, which no JSON has, and no contract takes."""
+"""Types whose values are the same in JSON and in Python; and bytes, which JSON does not have and contracts reject."""
 
 
 def digests(
@@ -43,37 +43,38 @@ def digests(
     apply_hashing: bool = True,
     default_country: str | None = None,
 ) -> tuple[pa.Array, pa.Array]:
-    """Give a column's digests, as 64 hex digits, and beside each the reason where there is none.
+    """Return two columns for a column of identifiers: the digests as 64 hex digits, and the codes of rejections.
 
-    Both are null where the identifier is missing. Digest by digest this is what the target makes of the same column.
+    For each row one of the two is null; both are null where the identifier is missing. The digests are the same as
+    those that the target computes from records.
     """
     bulk = CONTRACTS[contract].bulk_digester(apply_hashing=apply_hashing, default_country=default_country)
-    found = bulk(values(identifiers))
+    results = bulk(values(identifiers))
     return (
-        pa.array([each.hex() if isinstance(each, bytes) else None for each in found], pa.string()),
-        pa.array([each.value if isinstance(each, Rejection) else None for each in found], pa.string()),
+        pa.array([result.hex() if isinstance(result, bytes) else None for result in results], pa.string()),
+        pa.array([result.value if isinstance(result, Rejection) else None for result in results], pa.string()),
     )
 
 
 def values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
-    """Give a column as its values would stand in records, had a tap of the SDK written them as JSON.
+    """Return a column's values as they would be in records if a tap of the SDK had written them as JSON.
 
-    Raises pyarrow's errors, and Python's of numbers, times and text, where a value has no such form.
+    Raises errors of pyarrow, or of Python's numbers, times and text, if a value cannot be converted.
     """
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    if any(are(column.type) for are in _AS_THEY_ARE):
-        listed: list[Any] = column.to_pylist()
-        return listed
-    if finer := _microseconds(column.type):
-        column = column.cast(finer)  # Python has nothing finer
-    written = simplejson.dumps(column.to_pylist(), use_decimal=True, default=_as_text, ignore_nan=True)
-    decoded: list[Any] = _decode(written)
+    if any(is_type(column.type) for is_type in _UNCHANGED_TYPES):
+        unchanged: list[Any] = column.to_pylist()
+        return unchanged
+    if in_microseconds := _microseconds(column.type):
+        column = column.cast(in_microseconds)  # the finest resolution in Python
+    text = simplejson.dumps(column.to_pylist(), use_decimal=True, default=_as_text, ignore_nan=True)
+    decoded: list[Any] = _decode(text)
     return decoded
 
 
 def _microseconds(kind: pa.DataType) -> pa.DataType | None:
-    """Give the type for times in microseconds instead of nanoseconds; None for all others."""
+    """Return the type in microseconds for a type of times in nanoseconds; None for all other types."""
     if not pa.types.is_temporal(kind) or getattr(kind, "unit", "") != "ns":
         return None
     if pa.types.is_timestamp(kind):

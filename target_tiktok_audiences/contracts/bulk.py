@@ -1,7 +1,7 @@
-"""Many values as one text, so that one search finds those that are written plainly.
+"""Match many values with one regular expression search, by joining them to one text.
 
-Half of what a single value costs is Python calling the next function; here that is paid once for all. Each value is
-followed by a NUL; one that holds a NUL itself counts as two, by which the caller can tell.
+Function calls are half of the cost of a single value in Python; here they are made once for all values. Each value is
+followed by a NUL. A value that contains a NUL counts as two matches, so the caller can detect it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def join(values: Sequence[object]) -> str:
-    """Write values as one text; what is no string becomes empty."""
+    """Join values to one text; values that are not strings become empty."""
     try:
         return "\0".join(cast("Sequence[str]", values)) + "\0"
     except TypeError:
@@ -22,10 +22,10 @@ def join(values: Sequence[object]) -> str:
 
 
 def encode(text: str) -> bytes:
-    """Give the text as bytes; a lone surrogate must not stop the search, and matches nothing in ASCII."""
+    """Return the text as bytes. Lone surrogates are allowed: they must not stop the search, and match no ASCII."""
     return text.encode(errors="surrogatepass")
 
 
 def plain_values_pattern(normal: str) -> re.Pattern[bytes]:
-    """Compile what `findall` needs to give each value that looks like `normal`, and b"" for each other one."""
+    """Compile a pattern whose `findall` returns each value that matches `normal`, and b"" for each other value."""
     return re.compile(rf"({normal})\0|[^\0]*\0".encode())

@@ -1,4 +1,4 @@
-"""Advertising ids of phones: Google's GAID and Apple's IDFA, one syntax for both."""
+"""Normalize advertising IDs of phones: Google's GAID and Apple's IDFA, which have the same syntax."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ ALL_ZERO = "00000000-0000-0000-0000-000000000000"
 _BARE_UUIDS = bulk.plain_values_pattern(f"(?!{ALL_ZERO}){_UUID.pattern}")
 
 
-def normalize(value: str) -> str:
-    """Trim and lower-case a UUID; its dashes stay, as in the sample that TikTok hashes in its help pages."""
+def normalize(value: str, _country: str | None = None) -> str:
+    """Trim and lower-case a UUID. Dashes are kept, as in the example that TikTok hashes in its help pages."""
     device_id = value.strip().lower()
     if not _UUID.fullmatch(device_id):
         raise Rejected(Rejection.DEVICE_ID_SYNTAX)
@@ -28,5 +28,5 @@ def normalize(value: str) -> str:
 
 
 def find_bare(values: Sequence[object]) -> list[bytes]:
-    """Give the normal form of each device id without white space, b"" for each other value, as `block` has it."""
+    """Return the normal form of each device ID without whitespace, and b"" for each other value; see `bulk`."""
     return _BARE_UUIDS.findall(bulk.encode(bulk.join(values)).lower())

@@ -1,4 +1,4 @@
-"""How somebody else may have made a digest of the same identifier: what their normalisation does differently."""
+"""Explain a digest mismatch: try known variants of normalization and hashing."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 if TYPE_CHECKING:
     Rule = tuple[str, Callable[[str], str]]
-    """What it does, in words, and how; without words it is what this target does."""
+    """Description of a variant, empty for this target's own rule, and the function that applies it."""
     Text = tuple[tuple[str, ...], str]
-    """What was done differently, and what comes out."""
+    """Descriptions of the differences, and the resulting text."""
 
 
 def _local(text: str, change: Callable[[str], str]) -> str:
@@ -37,55 +37,56 @@ def _without_dots(text: str) -> str:
 _KEPT: Callable[[str], str] = str
 _SPACES: tuple[Rule, ...] = (
     ("", lambda text: "".join(text.split())),
-    ("white space was only trimmed", str.strip),
-    ("white space was kept", _KEPT),
+    ("whitespace was only trimmed", str.strip),
+    ("whitespace was kept", _KEPT),
 )
-_ENDS: tuple[Rule, ...] = (("", str.strip), ("white space was kept", _KEPT))
+_ENDS: tuple[Rule, ...] = (("", str.strip), ("whitespace was kept", _KEPT))
 _CASE: tuple[Rule, ...] = (
     ("", str.lower),
     ("upper and lower case were kept", _KEPT),
-    ("letters were made upper case", str.upper),
+    ("letters were converted to upper case", str.upper),
 )
-_TAGS: tuple[Rule, ...] = (("", _KEPT), ("the +tag before the @ was dropped", lambda text: _local(text, _without_tag)))
+_TAGS: tuple[Rule, ...] = (("", _KEPT), ("the +tag before the @ was removed", lambda text: _local(text, _without_tag)))
 _DOTS: tuple[Rule, ...] = (
     ("", _KEPT),
     ("dots before the @ were removed", lambda text: _local(text, _without_dots)),
-    ("all dots were removed, those after the @ too", _without_dots),
+    ("all dots were removed, including those after the @", _without_dots),
 )
 _DASHES: tuple[Rule, ...] = (("", _KEPT), ("dashes were removed", lambda text: text.replace("-", "")))
 
 _EMAIL = (_SPACES, _CASE, _TAGS, _DOTS)
 _DEVICE_ID = (_ENDS, _CASE, _DASHES)
-_HASHED = (_ENDS, (("", _KEPT), ("its hex digits were made lower case", str.lower), _CASE[2]))
+_HASHED = (_ENDS, (("", _KEPT), ("its hex digits were converted to lower case", str.lower), _CASE[2]))
 
 _ALGORITHMS = {
     32: ("md5", "MD5 was used, not SHA-256"),
     40: ("sha1", "SHA-1 was used, not SHA-256"),
     64: ("sha256", ""),
 }
-"""By the number of hex digits."""
-ALREADY_HASHED = "it was hashed already, and was hashed once more"
+"""Algorithm and description by the number of hex digits."""
+ALREADY_HASHED = "it was already hashed, and was hashed again"
 
 
 def is_digest(text: str) -> bool:
-    """Tell whether a text is a digest in hex, of an algorithm that people use for this."""
+    """Return whether a text is a hex digest of a known length (MD5, SHA-1 or SHA-256)."""
     return len(text) in _ALGORITHMS and set(text.lower()) <= set("0123456789abcdef")
 
 
 def find_difference(contract: str, value: str, digest: str, country: str | None) -> tuple[str, ...] | None:
-    """Give what was done differently where a digest (`is_digest`) was made of a value; () is nothing, None not found.
+    """Return the differences that lead from a value to a digest (`is_digest`), as descriptions.
 
-    Of several explanations it is the shortest.
+    An empty tuple means no difference, None that no known variant gives the digest. Of several explanations, the
+    shortest is returned.
     """
     name, other_algorithm = _ALGORITHMS[len(digest)]
     wanted = bytes.fromhex(digest)
-    ways = [
-        (*steps, *told, *filter(None, [other_algorithm]))
+    explanations = [
+        (*steps, *hashing, *filter(None, [other_algorithm]))
         for steps, text in _texts(contract, value, country)
-        for told, found in _hashings(text.encode(errors="surrogatepass"), name)
-        if found == wanted
+        for hashing, result in _hashings(text.encode(errors="surrogatepass"), name)
+        if result == wanted
     ]
-    return min(ways, key=len, default=None)
+    return min(explanations, key=len, default=None)
 
 
 def _texts(contract: str, value: str, country: str | None) -> Iterator[Text]:
@@ -105,26 +106,26 @@ def _combinations(value: str, dimensions: Sequence[Sequence[Rule]]) -> Iterator[
         text = value
         for _, apply in rules:
             text = apply(text)
-        yield tuple(words for words, _ in rules if words), text
+        yield tuple(description for description, _ in rules if description), text
 
 
 def _phones(value: str, country: str | None) -> Iterator[Text]:
     digits = "".join(character for character in value if character in "0123456789")
-    if (ours := _e164(value, country)) is not None:
-        yield from _spellings(ours, ())
-    yield ("the number was taken exactly as it is written",), value
+    if (normal := _e164(value, country)) is not None:
+        yield from _spellings(normal, ())
+    yield ("the number was not changed",), value
     yield ("the number was only trimmed",), value.strip()
-    yield ("all but its digits was removed, and nothing else was done",), digits
-    yield ("all but its digits was removed, and a plus sign put before them",), f"+{digits}"
-    yield ("all but its digits was removed, and leading zeros dropped",), digits.lstrip("0")
+    yield ("all characters except digits were removed",), digits
+    yield ("all characters except digits were removed, and a plus sign was added",), f"+{digits}"
+    yield ("all characters except digits and all leading zeros were removed",), digits.lstrip("0")
     for region, number in _numbers_of_regions(value):
-        if number != ours:
+        if number != normal:
             yield from _spellings(number, (f"the country code of {region} was added",))
 
 
 def _numbers_of_regions(value: str) -> Iterator[tuple[str, str]]:
-    """Read a number as if it were dialled in each country; of those that share a calling code, in the main one."""
-    import phonenumbers  # noqa: PLC0415 - 30 ms that only phones need to pay
+    """Yield the number as dialed in each country; of countries that share a calling code, only the main one is used."""
+    import phonenumbers  # noqa: PLC0415 - takes 30 ms, and only phone numbers need it
 
     for _, regions in sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items()):
         if regions[0] in phonenumbers.SUPPORTED_REGIONS and (number := _e164(value, regions[0])):
@@ -139,18 +140,21 @@ def _e164(value: str, country: str | None) -> str | None:
 
 
 def _spellings(number: str, steps: tuple[str, ...]) -> Iterator[Text]:
-    """Give the ways to write one number, from E.164."""
+    """Yield the variants of a number in E.164."""
     import phonenumbers  # noqa: PLC0415 - as above
 
     parsed = phonenumbers.parse(number)
     code, national = str(parsed.country_code), phonenumbers.national_significant_number(parsed)
     yield steps, number
-    yield (*steps, "the plus sign was dropped"), f"{code}{national}"
-    yield (*steps, "the country code was dropped, and the plus sign with it"), national
-    yield (*steps, "the country code was dropped, and a leading zero kept"), f"0{national}"
-    yield (*steps, "two zeros stand for the plus sign"), f"00{code}{national}"
+    yield (*steps, "the plus sign was removed"), f"{code}{national}"
+    yield (*steps, "the country code and the plus sign were removed"), national
+    yield (*steps, "the country code was removed, and a leading zero was kept"), f"0{national}"
+    yield (*steps, "the plus sign was replaced with two zeros"), f"00{code}{national}"
     yield (*steps, "a leading zero was kept after the country code"), f"+{code}0{national}"
-    yield (*steps, "a leading zero was kept after the country code, and the plus sign dropped"), f"{code}0{national}"
+    yield (
+        (*steps, "a leading zero was kept after the country code, and the plus sign was removed"),
+        f"{code}0{national}",
+    )
 
 
 def _hashings(text: bytes, name: str) -> Iterator[tuple[tuple[str, ...], bytes]]:
@@ -159,7 +163,7 @@ def _hashings(text: bytes, name: str) -> Iterator[tuple[tuple[str, ...], bytes]]
 
     once = digest(text)
     yield (), once
-    yield ("a line end was hashed with it",), digest(text + b"\n")
-    yield ("the digest was hashed once more, as lower-case hex",), digest(once.hex().encode())
-    yield ("the digest was hashed once more, as upper-case hex",), digest(once.hex().upper().encode())
-    yield ("the digest was hashed once more, as bytes",), digest(once)
+    yield ("a line break was hashed with it",), digest(text + b"\n")
+    yield ("the digest was hashed again, as lower-case hex",), digest(once.hex().encode())
+    yield ("the digest was hashed again, as upper-case hex",), digest(once.hex().upper().encode())
+    yield ("the digest was hashed again, as bytes",), digest(once)

@@ -1,4 +1,4 @@
-"""E-mail addresses, as TikTok matches them."""
+"""Normalize email addresses as TikTok matches them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 _ANY = r"[^@\0\x80-\xff]"
 _NO_DOT = r"[^.@\0\x80-\xff]"
 _ASCII_ADDRESSES = bulk.plain_values_pattern(rf"{_ANY}+@{_NO_DOT}+\.{_ANY}+")
-"""With one way only to match, so that no text however odd takes long."""
+"""There is only one way to match a text, so that no input causes catastrophic backtracking."""
 
 
-def normalize(value: str) -> str:
-    """Remove all white space and lower-case.
+def normalize(value: str, _country: str | None = None) -> str:
+    """Remove all whitespace and lower-case the address.
 
-    Dots and +tags stay: TikTok's newer pages no longer ask to strip them. What follows the one `@` must have a
-    dot inside; more is not checked, so that unusual and international addresses pass.
+    Dots and +tags are kept: TikTok's newer pages no longer require their removal. There must be exactly one `@`, and
+    the domain must have a dot inside; nothing else is checked, so that unusual and international addresses pass.
     """
     address = "".join(value.split()).lower()
     local, at, domain = address.partition("@")
@@ -31,10 +31,10 @@ def normalize(value: str) -> str:
 
 
 def _is_text(address: str) -> bool:
-    """Tell whether the address can be written as UTF-8; JSON may carry lone surrogates, which cannot."""
+    """Return whether the address can be encoded as UTF-8; JSON can contain lone surrogates, which cannot."""
     return address.isascii() or not any("\ud800" <= character <= "\udfff" for character in address)
 
 
 def find_ascii(values: Sequence[object]) -> list[bytes]:
-    """Give the normal form of each address in ASCII, b"" for each other value, as `block` has it."""
+    """Return the normal form of each ASCII address, and b"" for each other value; see `bulk`."""
     return _ASCII_ADDRESSES.findall(bulk.encode("".join(bulk.join(values).split())).lower())

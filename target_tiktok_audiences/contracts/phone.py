@@ -1,4 +1,4 @@
-"""Phone numbers, as TikTok matches them: E.164 with its plus sign."""
+"""Normalize phone numbers as TikTok matches them: E.164 with the plus sign."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ _PLUS_SIGNS = "+\N{FULLWIDTH PLUS SIGN}"
 
 
 def normalize(value: str, country: str | None = None) -> str:
-    """Write a number as E.164; an extension is dropped.
+    """Return a number in E.164; an extension is dropped.
 
-    `country` is the ISO 3166 region of numbers written without a country code. A number passes when it is
-    *possible* (its length fits its country): lists of *valid* ranges lag behind newly opened ones.
+    `country` is the ISO 3166 region of numbers without a country code. A number passes if it is *possible*, which
+    means that its length fits its country: lists of *valid* ranges lag behind newly opened ranges.
     """
-    written = phone_fast.read(value, country)
-    return by_phonenumbers(value, country) if written is None else written
+    number = phone_fast.read(value, country)
+    return by_phonenumbers(value, country) if number is None else number
 
 
 def by_phonenumbers(value: str, country: str | None) -> str:
-    """Have phonenumbers do it. This is what `normalize` means; `numbering` is only faster."""
-    import phonenumbers  # noqa: PLC0415 - 30 ms that only runs with phones need to pay
+    """Normalize with phonenumbers. It defines the results of `normalize`; `phone_fast` is only faster."""
+    import phonenumbers  # noqa: PLC0415 - takes 30 ms, and only runs with phone numbers need it
 
     try:
         number = phonenumbers.parse(value, country)
@@ -37,7 +37,7 @@ def by_phonenumbers(value: str, country: str | None) -> str:
 
 
 def is_country(code: str) -> bool:
-    """Tell whether a region code (two capital letters) is one whose numbers can be read."""
+    """Return whether a region code (two capital letters) is supported by phonenumbers."""
     import phonenumbers  # noqa: PLC0415 - as above
 
     return code in phonenumbers.SUPPORTED_REGIONS

@@ -1,9 +1,9 @@
-"""Numbering plans of countries, compiled from phonenumbers' own metadata.
+"""Normalize common phone numbers fast, with numbering plans that are compiled from phonenumbers' metadata.
 
-phonenumbers takes some 40 times as long as a digest, because it looks for a number in any text, and reads character by
-character in any script. Where the text is digits and everyday punctuation, what remains of `phonenumbers.parse` is a
-few regular expressions of one country. They are applied here in its order and by its rules; all other text is left
-to it. tests/test_numbering.py holds that both give the same.
+phonenumbers takes about 40 times as long as a digest, because it searches for a number in any text, character by
+character and in any script. If the text consists of digits and common punctuation, `phonenumbers.parse` comes down to a
+few regular expressions of one country. This module applies them in the same order and by the same rules, and returns
+None for all other text. tests/unit/contracts/test_phone_fast.py compares the results of both.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 _PUNCTUATION = " \N{NO-BREAK SPACE}().[]/-\N{HYPHEN}\N{NON-BREAKING HYPHEN}\N{FIGURE DASH}\N{EN DASH}"
-"""What phonenumbers passes over, wherever it stands: no sign of an extension, of a second number or of letters."""
+"""Characters that phonenumbers ignores at any position: none starts an extension, a second number or letters."""
 
 _PLAIN = re.compile(
     r"(?:tel:)?[{0}]*(?:(\+)[{0}]*)?([0-9][{0}0-9]*)(?:(?:;ext=|(?:ext\.?|x) ?)[0-9]{{1,6}})?".format(
@@ -30,17 +30,17 @@ _PLAIN = re.compile(
     ),
     re.IGNORECASE,
 )
-"""Perhaps a plus sign, the digits, and an extension, which is dropped."""
+"""An optional plus sign, the digits, and an optional extension, which is dropped."""
 _REMOVE_PUNCTUATION = str.maketrans("", "", _PUNCTUATION)
 
 _LONGEST_TEXT = 250
 _FEWEST_DIGITS = 3
 _NATIONAL_LENGTHS = range(2, 18)
-"""phonenumbers' own limits: on the text, on the digits in it, and on those without the country code."""
+"""Limits of phonenumbers: on the text, on its digits, and on the digits without the country code."""
 
 
 def read(value: str, country: str | None) -> str | None:
-    """Write a number as E.164, as phonenumbers would; None where this module cannot tell."""
+    """Return a number in E.164, as phonenumbers would; None if phonenumbers has to decide."""
     if (is_e164 := _E164.get(value[1:4])) and is_e164(value):
         return value
     plain = _PLAIN.fullmatch(value.strip()) if len(value) <= _LONGEST_TEXT else None
@@ -54,11 +54,11 @@ def read(value: str, country: str | None) -> str | None:
     if country is None:
         raise Rejected(Rejection.PHONE_NO_COUNTRY)
     plan = _plan_of_region(country)
-    return _dialled_in(plan, digits) if plan else None
+    return _dialed_in(plan, digits) if plan else None
 
 
 def find_e164(values: Sequence[object]) -> list[bytes]:
-    """Give the values that `read` would leave as they are, of countries met before; b"" for each other one."""
+    """Return each value that `read` would not change, if its country was used before; b"" for each other value."""
     return [
         value.encode() if isinstance(value, str) and (is_e164 := _E164.get(value[1:4])) and is_e164(value) else b""
         for value in values
@@ -66,26 +66,26 @@ def find_e164(values: Sequence[object]) -> list[bytes]:
 
 
 _E164: dict[str, Callable[[str], object]] = {}
-"""By the first three digits of numbers met before: tells which ones are normal as they stand."""
+"""By the first three digits of numbers seen before: returns a match if a number is already in normal form."""
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What phonenumbers knows of one region's numbers."""
+    """Numbering plan of one region, from the metadata of phonenumbers."""
 
     code: str
-    """The country's calling code."""
+    """Calling code of the country."""
     main: _Plan | None
-    """That of the region which speaks for all regions of its calling code; None where this is it."""
+    """Plan of the main region of the calling code; None if this is the main region."""
     abroad: re.Pattern[str] | None
-    """What is dialled before the number of another country."""
+    """Prefix dialed before the number of another country."""
     prefix: re.Pattern[str] | None
-    """What is dialled before a number of this country, together with the code of a carrier."""
+    """Prefix dialed before a number of this country, including carrier codes."""
     replacement: str | None
     general: re.Pattern[str]
     lengths: tuple[int, ...]
     local_lengths: tuple[int, ...]
-    """Lengths of numbers without their area code."""
+    """Lengths of numbers without the area code."""
 
     def is_possible(self, number: str) -> bool:
         length = len(number)
@@ -95,7 +95,7 @@ class _Plan:
         return len(number) > self.lengths[-1] and len(number) not in self.local_lengths
 
     def without_prefix(self, number: str) -> str:
-        """Take the national prefix off, unless that would spoil a number that is good with it."""
+        """Remove the national prefix, unless the number is valid only with it."""
         match = self.prefix and self.prefix.match(number)
         if not (self.prefix and match):
             return number
@@ -108,13 +108,13 @@ class _Plan:
         return number
 
     def significant(self, number: str) -> str:
-        """Take the national prefix off where what is left has the length of a whole number, or is too long."""
+        """Remove the national prefix if the rest has the length of a full number, or is too long."""
         rest = self.without_prefix(number)
-        whole = len(rest) in self.lengths and len(rest) not in self.local_lengths
-        return rest if whole or self.is_too_long(rest) else number
+        is_full = len(rest) in self.lengths and len(rest) not in self.local_lengths
+        return rest if is_full or self.is_too_long(rest) else number
 
     def e164(self, number: str) -> str:
-        """Write a number of this plan."""
+        """Return a number of this plan in E.164; raise `Rejected` if its length is not possible."""
         if len(number) >= _NATIONAL_LENGTHS.start:
             number = self.significant(number)
         if not (self.main or self).is_possible(number):
@@ -123,18 +123,18 @@ class _Plan:
 
 
 def _international(digits: str) -> str | None:
-    """Read digits that begin with a calling code; None where they do not."""
+    """Return digits that start with a calling code in E.164; None if they do not."""
     plan = _plan_at(digits[:3])
     return plan.e164(digits[len(plan.code) :]) if plan else None
 
 
-def _dialled_in(plan: _Plan, digits: str) -> str | None:
-    """Read digits as if they were dialled in a region."""
+def _dialed_in(plan: _Plan, digits: str) -> str | None:
+    """Return digits that are dialed in a region in E.164."""
     if plan.abroad and (abroad := plan.abroad.match(digits)):
         rest = digits[abroad.end() :]
         return _international(rest) if len(rest) >= _FEWEST_DIGITS else None
     if digits.startswith(plan.code):
-        # Perhaps the calling code without its plus sign.
+        # This can be the calling code without its plus sign.
         rest = plan.without_prefix(digits[len(plan.code) :])
         if plan.is_too_long(digits) or (not plan.general.fullmatch(digits) and plan.general.fullmatch(rest)):
             return (plan.main or plan).e164(rest)
@@ -143,7 +143,7 @@ def _dialled_in(plan: _Plan, digits: str) -> str | None:
 
 @cache
 def _plan_at(start: str) -> _Plan | None:
-    """Give the plan of the calling code among a number's first three digits; no code begins another one."""
+    """Return the plan of the calling code at the start of a number; no calling code is a prefix of another one."""
     codes = (int(start[:length]) for length in (1, 2, 3) if not start.startswith("0"))
     plan = next(filter(None, map(_plan_of_code, codes)), None)
     if plan:
@@ -153,8 +153,8 @@ def _plan_at(start: str) -> _Plan | None:
 
 @cache
 def _plan_of_code(code: int) -> _Plan | None:
-    """Give the plan of a calling code, which is that of its main region."""
-    import phonenumbers  # noqa: PLC0415 - 30 ms that only runs with phones need to pay
+    """Return the plan of the main region of a calling code."""
+    import phonenumbers  # noqa: PLC0415 - takes 30 ms, and only runs with phone numbers need it
 
     regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(code)
     return (
@@ -164,7 +164,7 @@ def _plan_of_code(code: int) -> _Plan | None:
 
 @cache
 def _plan_of_region(region: str) -> _Plan | None:
-    """Give the plan of a region; None where phonenumbers knows of no such region."""
+    """Return the plan of a region; None if phonenumbers does not support the region."""
     import phonenumbers  # noqa: PLC0415 - as above
 
     if region not in phonenumbers.SUPPORTED_REGIONS:
@@ -195,7 +195,7 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
 
 @cache
 def _match_e164(plan: _Plan) -> Callable[[str], object]:
-    """Compile what `_Plan.e164` leaves alone: no national prefix to take off, and a length that is possible."""
+    """Compile a pattern of numbers that `_Plan.e164` does not change: no national prefix and a possible length."""
     lengths = {*plan.lengths, *plan.local_lengths}.intersection(_NATIONAL_LENGTHS)
     shortest = sorted(length for length in lengths if length - 1 not in lengths)
     longest = sorted(length for length in lengths if length + 1 not in lengths)

@@ -1,57 +1,82 @@
-"""Why an identifier is rejected, in words, and what to do."""
+"""Reasons why an identifier is rejected, each with its meaning and advice."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 
 
 class Rejection(StrEnum):
-    """The reasons, as reports and the rejects file spell them."""
+    """Reasons of rejection. The value is the code in reports and in the rejects file."""
 
-    NOT_A_STRING = "not_a_string"
-    ALREADY_HASHED = "already_hashed"
-    """64 hex digits while hashing is on: hashed twice it would never match anybody."""
-    EMAIL_SYNTAX = "email_syntax"
-    PHONE_NO_COUNTRY = "phone_no_country"
-    """Neither a country code in the number nor a `default_country`."""
-    PHONE_INVALID = "phone_invalid"
-    DEVICE_ID_SYNTAX = "device_id_syntax"
-    DEVICE_ID_ALL_ZERO = "device_id_all_zero"
-    """What a phone gives where its owner has switched advertising ids off."""
-    NOT_SHA256 = "not_sha256"
-    HASH_OF_NOTHING = "hash_of_nothing"
-    """The digest of an empty string, of `null` or the like: somebody hashed a gap in the data."""
+    meaning: str
+    """What is wrong with the value: a clause without a period."""
+    advice: str
+    """What to do about it: a sentence."""
+
+    def __new__(cls, code: str, meaning: str, advice: str) -> Self:
+        """Create a member from its code, its meaning and the advice."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        member.advice = advice
+        return member
+
+    @property
+    def explanation(self) -> str:
+        """The meaning and the advice as sentences."""
+        return f"{self.meaning[0].upper()}{self.meaning[1:]}. {self.advice}"
+
+    NOT_A_STRING = (
+        "not_a_string",
+        "the value is not text",
+        "Make the source or a stream map send text.",
+    )
+    ALREADY_HASHED = (
+        "already_hashed",
+        "the value is already hashed (64 hex digits), and a value that is hashed twice never matches",
+        "If it was hashed from the normal form, set `apply_hashing: false`.",
+    )
+    EMAIL_SYNTAX = (
+        "email_syntax",
+        "the value is not a valid email address: text, one @, and a domain with a dot inside",
+        "Correct the source, or set `identifier_field` to the column that contains email addresses.",
+    )
+    PHONE_NO_COUNTRY = (
+        "phone_no_country",
+        "the phone number has no country code, and `default_country` is not set",
+        "Set `default_country` to the country of such numbers, or add country codes in the source.",
+    )
+    PHONE_INVALID = (
+        "phone_invalid",
+        "the value is not a valid phone number: its length fits no number of its country",
+        "Correct the source, and check `default_country`.",
+    )
+    DEVICE_ID_SYNTAX = (
+        "device_id_syntax",
+        "the value is not a valid advertising ID: 32 hex digits as 8-4-4-4-12, with dashes",
+        "Correct the source, or set `identifier_field` to the column that contains advertising IDs.",
+    )
+    DEVICE_ID_ALL_ZERO = (
+        "device_id_all_zero",
+        "the advertising ID is all zeros: the owner of the phone has disabled advertising IDs",
+        "No action is needed: such an ID matches no user.",
+    )
+    NOT_SHA256 = (
+        "not_sha256",
+        "the value is not a SHA-256 digest (64 hex digits), but `apply_hashing` is false",
+        "If the column is not hashed, set `apply_hashing: true`; otherwise correct the source.",
+    )
+    HASH_OF_NOTHING = (
+        "hash_of_nothing",
+        "the value is the digest of an empty text, of `null` or of a similar placeholder",
+        "Make the source send null instead of hashing missing identifiers.",
+    )
 
 
 class Rejected(Exception):
-    """Raised for an identifier that cannot be used; carries the reason and never the value."""
+    """An identifier cannot be used. The error contains the reason and never the value."""
 
     def __init__(self, reason: Rejection) -> None:
         super().__init__(reason.value)
         self.reason = reason
-
-
-MEANING = {
-    Rejection.NOT_A_STRING: "it is no text",
-    Rejection.ALREADY_HASHED: "it is hashed already (64 hex digits), and hashed twice it never matches anybody",
-    Rejection.EMAIL_SYNTAX: "it is no e-mail address: one @, something before it, and a dot inside what follows",
-    Rejection.PHONE_NO_COUNTRY: "it has no country code, and no default country was given",
-    Rejection.PHONE_INVALID: "it is no phone number: its length fits no number of its country",
-    Rejection.DEVICE_ID_SYNTAX: "it is no advertising id: 32 hex digits as 8-4-4-4-12, with dashes",
-    Rejection.DEVICE_ID_ALL_ZERO: "it is all zeros, which is what a phone gives whose owner has switched these ids off",
-    Rejection.NOT_SHA256: "it is not SHA-256: 64 hex digits",
-    Rejection.HASH_OF_NOTHING: "it is the digest of an empty text, of `null` or the like",
-}
-"""What is wrong, as the end of a sentence."""
-
-ADVICE = {
-    Rejection.NOT_A_STRING: "Let the source give text, not numbers or the like.",
-    Rejection.ALREADY_HASHED: "Set `apply_hashing: false`, if it was hashed from the normal form.",
-    Rejection.EMAIL_SYNTAX: "Correct the source, or set `identifier_field` to the column with the addresses.",
-    Rejection.PHONE_NO_COUNTRY: "Set `default_country` to where such numbers are from, or add country codes.",
-    Rejection.PHONE_INVALID: "Correct the source; is `default_country` right?",
-    Rejection.DEVICE_ID_SYNTAX: "Correct the source, or set `identifier_field` to the column with the ids.",
-    Rejection.DEVICE_ID_ALL_ZERO: "Nothing: there is nobody behind it.",
-    Rejection.NOT_SHA256: "Set `apply_hashing: true` if the column is not hashed; else correct the source.",
-    Rejection.HASH_OF_NOTHING: "Let the source hash nothing where there is no identifier.",
-}

@@ -1,4 +1,4 @@
-"""A local TikTok Business API for demos and tests: audiences as sets, a clock of its own, fault injection.
+"""A local TikTok Business API for demos and tests, with its own clock and fault injection.
 
 with serve(Emulator(processing_hours=1)) as url:
     ...  # point your client at f"{url}/open_api/v1.3"

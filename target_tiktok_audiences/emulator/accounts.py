@@ -1,4 +1,4 @@
-"""Who may do what: advertisers, access tokens with their permissions, and the codes that are exchanged for tokens."""
+"""Advertisers, access tokens with their scopes, and authorization codes that are exchanged for tokens."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ AUDIENCE_MANAGEMENT = 3
 READ_AUDIENCES = 30
 CHANGE_AUDIENCES = 31
 SHARE_AUDIENCES = 32
-# Granting a parent grants its children.
+# Granting a parent scope grants its children.
 CHILDREN = {AUDIENCE_MANAGEMENT: (READ_AUDIENCES, CHANGE_AUDIENCES, SHARE_AUDIENCES)}
 
-# An authorisation code is valid for an hour, once.
+# An authorization code is valid for one hour and can be used once.
 AUTH_CODE_LIFETIME = timedelta(hours=1)
 
 
 class Advertiser(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """An ad account. Its time zone is far from UTC, as recorded, so that mixing up times cannot go unnoticed."""
+    """An ad account. Its default time zone is far from UTC, as recorded, so that tests detect confused time zones."""
 
     advertiser_id: str
     name: str = "Emulated advertiser"
@@ -41,20 +41,20 @@ class Advertiser(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     currency: str = "USD"
 
     def zone(self) -> tzinfo:
-        """Find the time zone; those of fixed offset, as the default, need no time zone database."""
+        """Return the time zone. Zones with a fixed offset, like the default, need no time zone database."""
         fixed = re.fullmatch(r"Etc/GMT([+-]\d{1,2})", self.timezone)
-        # The sign is that of POSIX: Etc/GMT-13 is ahead of UTC.
+        # The sign is as in POSIX: Etc/GMT-13 is ahead of UTC.
         return timezone(timedelta(hours=-int(fixed[1]))) if fixed else ZoneInfo(self.timezone)
 
 
 class Grant(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What a token may do; without a list of advertisers, for all there are."""
+    """Scopes of a token, and the advertisers that it can access; None means all advertisers."""
 
     scopes: tuple[int, ...] = (AUDIENCE_MANAGEMENT, READ_AUDIENCES, CHANGE_AUDIENCES, SHARE_AUDIENCES)
     advertiser_ids: tuple[str, ...] | None = None
 
     def allows(self, scope: int) -> bool:
-        """Tell whether this permission, or its parent, was granted."""
+        """Return whether this scope or its parent was granted."""
         return scope in self.scopes or any(
             scope in children for parent, children in CHILDREN.items() if parent in self.scopes
         )
@@ -62,11 +62,11 @@ class Grant(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 @dataclass
 class AuthCode:
-    """What the browser brings back after an approval."""
+    """The authorization code that the browser receives after an approval."""
 
     expires: datetime
     scopes: tuple[int, ...]
-    spent: bool = False
+    is_used: bool = False
 
 
 @dataclass
@@ -80,17 +80,17 @@ class Accounts:
     _codes: dict[str, AuthCode] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def made_from(cls, options: Options) -> Accounts:
-        """Begin with the advertisers and the token of the options."""
+    def from_options(cls, options: Options) -> Accounts:
+        """Create the advertisers and the token that the options name."""
         return cls(
             options.app_id,
             options.app_secret,
-            {each: Advertiser(advertiser_id=each) for each in options.advertiser_ids},
+            {advertiser_id: Advertiser(advertiser_id=advertiser_id) for advertiser_id in options.advertiser_ids},
             {options.token: Grant()},
         )
 
     def grant_of(self, token: str | None) -> Grant:
-        """Find what a request's token allows, or refuse it with TikTok's recorded texts."""
+        """Return the grant of a request's token, or raise `Refusal` with TikTok's recorded messages."""
         if not token:
             raise Refusal(
                 Code.TOKEN_EMPTY,
@@ -101,7 +101,7 @@ class Accounts:
         return self.grants[token]
 
     def visible(self, grant: Grant) -> list[Advertiser]:
-        """List the advertisers that a token may act for."""
+        """Return the advertisers that a token can access."""
         return [
             advertiser
             for advertiser in self.advertisers.values()
@@ -109,40 +109,40 @@ class Accounts:
         ]
 
     def advertiser(self, grant: Grant, advertiser_id: str) -> Advertiser:
-        """Find an advertiser, or refuse with the text that several clients match; unknown ones are no different."""
+        """Return an advertiser, or raise `Refusal` if it is inaccessible or unknown. Several clients match the text."""
         for advertiser in self.visible(grant):
             if advertiser.advertiser_id == advertiser_id:
                 return advertiser
         raise Refusal(Code.NO_PERMISSION, f"No permission to operate advertiser {advertiser_id}.")
 
     def new_auth_code(self, now: datetime, scopes: tuple[int, ...]) -> str:
-        """Make the code that an approval of these permissions hands to the app."""
+        """Return a new authorization code for these scopes."""
         code = secrets.token_hex(20)
         self._codes[code] = AuthCode(now + AUTH_CODE_LIFETIME, scopes)
         return code
 
     def check_app(self, app_id: str, secret: str) -> None:
-        """Refuse an app that is unknown, or has another secret."""
+        """Raise `Refusal` if the app is unknown or its secret differs."""
         if app_id != self.app_id or secret != self.app_secret:
             raise Refusal(Code.WRONG_APP, "The app id or its secret is incorrect.")
 
     def exchange(self, auth_code: str, now: datetime) -> tuple[str, Grant]:
-        """Make a token for an authorisation code. Its prefix says that it is none of TikTok's."""
+        """Exchange an authorization code for a token. The token's prefix shows that it is not one of TikTok's."""
         code = self._codes.get(auth_code)
         if code is None:
             raise Refusal(Code.BAD_AUTH_CODE, "The auth code is invalid.")
-        if code.spent or code.expires <= now:
+        if code.is_used or code.expires <= now:
             raise Refusal(Code.AUTH_CODE_SPENT, "Auth code is expired or has been used.")
-        code.spent = True
+        code.is_used = True
         token = f"emulator-{secrets.token_hex(16)}"
         self.grants[token] = Grant(scopes=code.scopes)
         return token, self.grants[token]
 
     def revoke(self, token: str) -> None:
-        """End a token's life; nothing else does, for it never expires by time."""
+        """Revoke a token. Tokens do not expire otherwise."""
         self.grant_of(token)
         del self.grants[token]
 
     def add(self, advertisers: Iterable[Advertiser]) -> None:
-        """Add advertisers, or replace those of the same id."""
+        """Add advertisers, and replace those with the same id."""
         self.advertisers.update((advertiser.advertiser_id, advertiser) for advertiser in advertisers)

@@ -1,4 +1,4 @@
-"""An audience: what it holds, what is being done to it, and when that is done. No I/O; the time is always given."""
+"""Rules of an audience: its members, its pending changes, its expiry. No I/O; the current time is a parameter."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.emulator.options import Options
 
 
-# The least that may be left after an update, and the least that makes a new audience usable.
-FLOOR = 1000
-# Shown as the expiry of an audience that was never valid yet (recorded).
+# Minimum size after an update, and minimum size of a usable new audience.
+MINIMUM_SIZE = 1000
+# Expiry of an audience that has never been valid (recorded).
 NO_EXPIRY = datetime(2038, 1, 1, tzinfo=UTC)
 LIFETIME = timedelta(days=365)
 EXPIRING = timedelta(days=60)
 
-# TikTok's text, reported for size 0, for an audience being processed, and for one expired.
+# TikTok's text, reported for audiences of size 0, being processed, or expired.
 NOT_EDITABLE = "Audience is not editable, please check audience status"
 # TikTok's text, recorded by a vendor. Its numeric code is not public: 40002 here.
 UNFINISHED_REPLACE = (
@@ -32,14 +32,14 @@ UNFINISHED_REPLACE = (
     "Recommend no more than one replace operation per day."
 )
 # The rule is documented, its text is not.
-BELOW_FLOOR = f"The audience would have fewer than {FLOOR} users after this operation."
+BELOW_MINIMUM_SIZE = f"The audience would have fewer than {MINIMUM_SIZE} users after this operation."
 
 
 @dataclass
 class HistoryEntry:
-    """One line of an audience's history; `msg` tells of a failure, once it is known."""
+    """Entry of an audience's history; `msg` is set once a failure is known."""
 
-    # Only `create` is evidenced; the names of the other operations are chosen here.
+    # Only `create` is recorded; the names of the other operations are the emulator's choice.
     action: str
     time: datetime
     msg: str | None = None
@@ -60,7 +60,7 @@ class Change:
 
 @dataclass(kw_only=True)
 class Audience:
-    """One audience as TikTok has it."""
+    """State of one audience."""
 
     audience_id: str
     owner_id: str
@@ -75,15 +75,15 @@ class Audience:
     shared_with: AbstractSet[str] = frozenset()
     members: AbstractSet[bytes] = frozenset()
     matched: int = 0
-    """People found on TikTok after the last change; 0 if they are fewer than the floor."""
+    """Number of matched users after the last change; 0 if it is below the minimum size."""
     error_msg: str | None = None
     history: list[HistoryEntry] = field(default_factory=list)
-    """The newest entry comes first; TikTok's order is not documented."""
+    """Newest entry first; TikTok's order is not documented."""
     processing: list[Change] = field(default_factory=list)
 
 
 def combine(members: AbstractSet[bytes], action: UpdateAction, digests: AbstractSet[bytes]) -> AbstractSet[bytes]:
-    """Carry out an action: APPEND adds what is new, REMOVE takes what is there, REPLACE swaps all."""
+    """Return the members after an action: APPEND adds, REMOVE removes and REPLACE replaces members."""
     if action is UpdateAction.APPEND:
         return members | digests
     if action is UpdateAction.REMOVE:
@@ -92,7 +92,7 @@ def combine(members: AbstractSet[bytes], action: UpdateAction, digests: Abstract
 
 
 def expected_members(audience: Audience) -> AbstractSet[bytes]:
-    """Tell what the audience holds once all that was accepted is processed."""
+    """Return the members after all accepted changes are processed."""
     members = audience.members
     for change in audience.processing:
         members = combine(members, change.action, change.digests)
@@ -100,56 +100,56 @@ def expected_members(audience: Audience) -> AbstractSet[bytes]:
 
 
 def count_matched(members: AbstractSet[bytes], options: Options) -> int:
-    """Count the people that TikTok finds for these identifiers."""
-    # Rounded first, or 100 x 0.29 would lose one to the nature of floats.
+    """Return the number of users that match these identifiers."""
+    # Rounded first, because 100 * 0.29 is less than 29 in floating point.
     return math.floor(round(len(members) * options.match_rate, 6))
 
 
 def accept(audience: Audience, change: Change) -> None:
-    """Take a change for processing. An accepted change counts as a modification."""
+    """Queue a change for processing. An accepted change counts as a modification."""
     audience.processing.append(change)
     audience.history.insert(0, change.entry)
     audience.modify_time = change.entry.time
 
 
 def settle(audience: Audience, now: datetime, options: Options) -> None:
-    """Carry out every change whose processing is over."""
+    """Apply every change whose processing time is over."""
     while audience.processing and audience.processing[0].done <= now:
         _process(audience, audience.processing.pop(0), options)
 
 
 def _process(audience: Audience, change: Change, options: Options) -> None:
     if change.unreadable:
-        # Lines that cannot be parsed are a partial failure in the history; the wording is ours.
+        # Lines that cannot be parsed are a partial failure in the history; the text is the emulator's choice.
         change.entry.msg = f"{change.unreadable} of {change.lines} rows could not be parsed."
     members = combine(audience.members, change.action, change.digests)
     failure = change.fail_later
-    if failure is None and change.entry.action != "create" and below_floor(members, options):
-        failure = BELOW_FLOOR
+    if failure is None and change.entry.action != "create" and below_minimum_size(members, options):
+        failure = BELOW_MINIMUM_SIZE
     audience.error_msg = failure
     if failure is not None:
         change.entry.msg = failure
         return
     audience.members = members
     matched = count_matched(members, options)
-    # With fewer matches than the floor an audience stays at size 0 and never becomes editable.
-    audience.matched = matched if matched >= FLOOR else 0
+    # With fewer matches than the minimum size, an audience stays at size 0 and never becomes editable.
+    audience.matched = matched if matched >= MINIMUM_SIZE else 0
 
 
-def below_floor(members: AbstractSet[bytes], options: Options) -> bool:
-    """Tell whether an update may not leave these members.
+def below_minimum_size(members: AbstractSet[bytes], options: Options) -> bool:
+    """Return whether these members are too few after an update.
 
-    Append, remove and replace all fail if fewer than 1,000 would be left. Whether people or identifiers
-    count, and whether the call or its processing fails, is not documented: hence two options.
+    Append, remove and replace fail if fewer than 1,000 members remain. Whether matched users or identifiers count, and
+    whether the call or its processing fails, is not documented and therefore configurable.
     """
     counted = len(members) if options.floor_counts == "rows" else count_matched(members, options)
-    return counted < FLOOR
+    return counted < MINIMUM_SIZE
 
 
 def expiry(audience: Audience) -> datetime:
-    """When the audience expires.
+    """Return the time at which the audience expires.
 
-    With a retention it is fixed at creation and nothing resets it; else 365 days after the last modification.
+    A retention fixes it at creation. Without one it is 365 days after the last modification.
     """
     if not audience.matched:
         return NO_EXPIRY
@@ -159,25 +159,25 @@ def expiry(audience: Audience) -> datetime:
 
 
 def is_expired(audience: Audience, now: datetime) -> bool:
-    """Tell whether the audience is lost: an expired one is unavailable, of size 0, and can only be deleted."""
+    """Return whether the audience is expired: it is unavailable, has size 0 and can only be deleted."""
     return now >= expiry(audience)
 
 
 def is_expiring(audience: Audience, now: datetime) -> bool:
-    """Tell whether the audience is within 60 days of its expiry."""
+    """Return whether the audience expires within 60 days."""
     return bool(audience.matched) and not is_expired(audience, now) and now >= expiry(audience) - EXPIRING
 
 
 def is_valid(audience: Audience, now: datetime, options: Options) -> bool:
-    """Tell whether the audience can be used and changed: not too small, not expired, not being calculated."""
+    """Return whether the audience can be used and changed: not too small, not expired, not being processed."""
     idle = not audience.processing or options.editable_while_processing
     return bool(audience.matched) and idle and not is_expired(audience, now)
 
 
 def refuse_change(audience: Audience, action: UpdateAction, now: datetime, options: Options) -> None:
-    """Raise if an update by files is not possible now."""
+    """Raise `Refusal` if an update with files is not possible now."""
     if audience.audience_type is not AudienceType.CUSTOMER_FILE:
-        # Only customer file audiences are made from files; the answer to other types is not documented.
+        # Only customer file audiences are made from files; the response for other types is not documented.
         raise Refusal(Code.BAD_PARAMETER, "Only a Customer File Audience can be updated by files.")
     replacing = any(change.entry.action == "replace" for change in audience.processing)
     if action is UpdateAction.REPLACE and replacing:
@@ -189,8 +189,8 @@ def refuse_change(audience: Audience, action: UpdateAction, now: datetime, optio
 def rename(audience: Audience, name: str, now: datetime) -> None:
     """Rename the audience.
 
-    A rename was recorded minutes after a creation, in a sandbox where nothing becomes valid: so it is allowed
-    in every state but expired, when only deletion is possible.
+    A rename was recorded minutes after a creation, in a sandbox where audiences never become valid. It is therefore
+    allowed in every state except expired, in which only deletion is possible.
     """
     if is_expired(audience, now):
         raise Refusal(Code.BAD_PARAMETER, NOT_EDITABLE)
@@ -200,11 +200,11 @@ def rename(audience: Audience, name: str, now: datetime) -> None:
 
 
 def change_sub_type(audience: Audience, sub_type: str, now: datetime) -> None:
-    """Turn a normal audience into one for reach and frequency ads; there is no way back, and none for lookalikes."""
+    """Convert a normal audience to one for reach and frequency ads. Not reversible, and not possible for lookalikes."""
     if is_expired(audience, now):
         raise Refusal(Code.BAD_PARAMETER, NOT_EDITABLE)
     if sub_type == audience.sub_type:
-        # The code is documented as "no update needed"; that it is used here is a guess.
+        # The code is documented as "no update needed"; its use here is a guess.
         raise Refusal(Code.NO_UPDATE_NEEDED, "No update is needed.")
     if sub_type != "REACH_FREQUENCY" or audience.audience_type is AudienceType.LOOKALIKE:
         raise Refusal(Code.BAD_PARAMETER, f"audience_sub_type cannot be changed to {sub_type} for this audience.")

@@ -1,4 +1,4 @@
-"""The emulator's own time, which can be moved."""
+"""Clock and rate limiter of the emulator."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """The real time plus whatever it has been moved."""
+    """The real time plus an adjustable offset."""
 
     def __init__(self) -> None:
-        self._ahead = timedelta()
+        self._offset = timedelta()
 
     def now(self) -> datetime:
-        """Tell the emulator's time, in UTC."""
-        return datetime.now(UTC) + self._ahead
+        """Return the emulator's time, in UTC."""
+        return datetime.now(UTC) + self._offset
 
     def advance(self, by: timedelta) -> None:
-        """Move forward, or back; what was being processed is done if its time has come."""
-        self._ahead += by
+        """Move the clock forward, or backward if `by` is negative."""
+        self._offset += by
 
 
 class Bucket:
-    """Tokens for so many requests a second, saved up for one second at most; a rate of 0 refuses nothing."""
+    """Token bucket with `rate` requests per second and a capacity of one second; a rate of 0 disables the limit."""
 
     def __init__(self, rate: int, now: datetime) -> None:
         self.rate = rate
@@ -29,7 +29,7 @@ class Bucket:
         self._filled = now
 
     def take(self, now: datetime) -> bool:
-        """Take a token; False when there is none."""
+        """Take a token; return False if none is left."""
         elapsed = max(0.0, (now - self._filled).total_seconds())
         self._tokens = min(self.rate, self._tokens + self.rate * elapsed)
         self._filled = now

@@ -1,6 +1,6 @@
-"""The control paths under /_emulator: look into the emulator, move its clock, seed it, order faults.
+"""Control API under /_emulator: inspect and seed the emulator, move its clock, inject faults.
 
-No client of TikTok uses them. What they are sent is checked against the structs here and in `faults` and `accounts`.
+Clients of TikTok do not use it. Request bodies are validated against the structs here and in `faults` and `accounts`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from starlette.routing import Route
 
 from target_tiktok_audiences.emulator.accounts import Advertiser, Grant
 from target_tiktok_audiences.emulator.audiences import (
-    FLOOR,
     LIFETIME,
+    MINIMUM_SIZE,
     Audience,
     HistoryEntry,
     count_matched,
@@ -43,22 +43,22 @@ Body = TypeVar("Body")
 
 
 class Advance(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """How far to move the clock: less than a century; back, if less than 0."""
+    """How far to move the clock: less than a century; negative values move it back."""
 
     advance_hours: Annotated[float, msgspec.Meta(gt=-876_000, lt=876_000)] = 0
     advance_seconds: Annotated[float, msgspec.Meta(gt=-1e9, lt=1e9)] = 0
 
 
 class Seed(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """An audience to begin with: ready, unless it is too small or expired."""
+    """An audience to create. It is ready unless it is too small or expired."""
 
     advertiser_id: str
     name: str = "Seeded audience"
     audience_type: AudienceType = AudienceType.CUSTOMER_FILE
     calculate_type: CalculateType = CalculateType.EMAIL_SHA256
     members: list[str] | None = None
-    """Digests in hex; else so many made-up ones:"""
-    random_members: Annotated[int, msgspec.Meta(ge=0)] = FLOOR
+    """Digests in hex; if null, `random_members` digests are generated."""
+    random_members: Annotated[int, msgspec.Meta(ge=0)] = MINIMUM_SIZE
     shared_with: frozenset[str] = frozenset()
     created_days_ago: Annotated[float, msgspec.Meta(ge=0, le=3_650)] = 0
     retention_in_days: Annotated[int, msgspec.Meta(ge=1, le=365)] | None = None
@@ -67,13 +67,13 @@ class Seed(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class NewToken(Grant, kw_only=True):
-    """A token to add, with what it may do."""
+    """A token to add, with its scopes and advertisers."""
 
     token: str
 
 
 def control_routes(emulator: Emulator) -> list[Route]:
-    """Route the control paths to this emulator."""
+    """Return the routes of the control API of an emulator."""
 
     def route(path: str, method: str, handler: Callable[[Emulator, Request], Awaitable[Response]]) -> Route:
         async def handle(request: Request) -> Response:
@@ -88,12 +88,12 @@ def control_routes(emulator: Emulator) -> list[Route]:
         route("clock", "GET", _show_clock),
         route("clock", "POST", _move_clock),
         route("faults", "GET", _show_faults),
-        route("faults", "POST", _order_fault),
-        route("faults", "DELETE", _forget_faults),
+        route("faults", "POST", _inject_fault),
+        route("faults", "DELETE", _clear_faults),
         route("requests", "GET", _show_requests),
         route("tokens", "POST", _add_token),
         route("advertisers", "POST", _add_advertisers),
-        route("advertisers", "DELETE", _forget_advertisers),
+        route("advertisers", "DELETE", _clear_advertisers),
     ]
 
 
@@ -119,7 +119,7 @@ async def _show_audiences(emulator: Emulator, request: Request) -> Response:
 
 
 async def _show_members(emulator: Emulator, request: Request) -> Response:
-    """List digests: with what is accepted and still being processed or, on demand, without."""
+    """Return the digests after all accepted changes, or with `?processed=true` only after processed changes."""
     audience = emulator.settled_audience(request.path_params["audience_id"])
     if audience is None:
         raise HTTPException(HTTPStatus.NOT_FOUND, "no such audience")
@@ -140,14 +140,14 @@ async def _seed_audience(emulator: Emulator, request: Request) -> Response:
         owner_id=seed.advertiser_id,
         name=seed.name,
         create_time=created,
-        # An expired audience is one that nobody has changed since it was created.
+        # An expired audience has not been changed since its creation.
         modify_time=created if seed.expired else now,
         audience_type=seed.audience_type,
         calculate_type=_seed_type(seed),
         retention_in_days=seed.retention_in_days,
         shared_with=seed.shared_with,
         members=members,
-        matched=matched if matched >= FLOOR else 0,
+        matched=matched if matched >= MINIMUM_SIZE else 0,
         error_msg=seed.error_msg,
         history=[HistoryEntry("create", created, seed.error_msg)],
     )
@@ -157,15 +157,15 @@ async def _seed_audience(emulator: Emulator, request: Request) -> Response:
 def _seed_type(seed: Seed) -> CalculateType | None:
     if seed.audience_type is AudienceType.CUSTOMER_FILE:
         return seed.calculate_type
-    # Recorded for a streaming audience; the others hold no identifiers.
+    # Recorded for a streaming audience; the other types contain no identifiers.
     return CalculateType.MULTIPLE_TYPES if seed.audience_type is AudienceType.PARTNER else None
 
 
 def _seed_members(seed: Seed, audience_id: str) -> frozenset[bytes]:
     if seed.members is None:
-        made_up = (f"{audience_id}:{number}".encode() for number in range(seed.random_members))
+        texts = (f"{audience_id}:{number}".encode() for number in range(seed.random_members))
         width = MD5_BYTES if seed.calculate_type in MD5_TYPES else SHA256_BYTES
-        return frozenset(hashlib.sha256(text).digest()[:width] for text in made_up)
+        return frozenset(hashlib.sha256(text).digest()[:width] for text in texts)
     try:
         return frozenset(map(bytes.fromhex, seed.members))
     except ValueError:
@@ -188,12 +188,12 @@ async def _show_faults(emulator: Emulator, request: Request) -> Response:
     return JSONResponse(msgspec.to_builtins(emulator.faults))
 
 
-async def _order_fault(emulator: Emulator, request: Request) -> Response:
+async def _inject_fault(emulator: Emulator, request: Request) -> Response:
     emulator.faults.append(await _body(request, Fault))
     return await _show_faults(emulator, request)
 
 
-async def _forget_faults(emulator: Emulator, request: Request) -> Response:
+async def _clear_faults(emulator: Emulator, request: Request) -> Response:
     emulator.faults.clear()
     return await _show_faults(emulator, request)
 
@@ -220,8 +220,8 @@ async def _add_advertisers(emulator: Emulator, request: Request) -> Response:
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-async def _forget_advertisers(emulator: Emulator, request: Request) -> Response:
-    """Leave tokens with nobody to act for."""
+async def _clear_advertisers(emulator: Emulator, request: Request) -> Response:
+    """Remove all advertisers, so that tokens can access none."""
     del request
     emulator.accounts.advertisers.clear()
     return Response(status_code=HTTPStatus.NO_CONTENT)

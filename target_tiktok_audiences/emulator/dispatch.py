@@ -1,4 +1,4 @@
-"""The way of a request: faults, path, token, rate, permission, fields, endpoint, envelope."""
+"""Handle a request: faults, path, token, rate limit, scope, parameters, endpoint, envelope."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from target_tiktok_audiences.emulator.accounts import CHANGE_AUDIENCES, READ_AUD
 from target_tiktok_audiences.emulator.emulator import LoggedRequest
 from target_tiktok_audiences.emulator.faults import (
     HangUp,
-    comes_before_effect,
     dripping,
-    spoiled_answer,
+    faulty_response,
+    prevents_effect,
     take_fault,
     truncated,
 )
@@ -46,7 +46,7 @@ BASE_PATH = "/open_api/v1.3"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """How an endpoint is called, and what a token needs for it."""
+    """Method, handler and required scope of an endpoint."""
 
     method: str
     answer: Callable[[Emulator, Call], Data]
@@ -56,7 +56,7 @@ class Endpoint:
 
 UPLOAD = "/dmp/custom_audience/file/upload/"
 
-# Whether the last three need a permission of their own is unknown; here any token will do.
+# Whether the last three need a scope is unknown; here any token is accepted.
 ENDPOINTS = {
     UPLOAD: Endpoint("POST", files.upload, CHANGE_AUDIENCES),
     "/dmp/custom_audience/create/": Endpoint("POST", endpoints.create, CHANGE_AUDIENCES),
@@ -73,39 +73,39 @@ ENDPOINTS = {
 
 
 async def answer(request: Request, emulator: Emulator, stopping: asyncio.Event) -> Response:
-    """Answer a request under /open_api, or misbehave if that was ordered."""
+    """Answer a request under /open_api, with a fault if one is injected."""
     path = request.scope["path"].removeprefix(BASE_PATH)
     entry = LoggedRequest(request.method, path)
     emulator.requests.append(entry)
     fault = take_fault(emulator.faults, path)
     if fault is None:
-        return await _true_answer(request, emulator, entry)
+        return await _regular_response(request, emulator, entry)
     if fault.delay_s:
         with contextlib.suppress(ClientDisconnect):
-            await request.body()  # it has arrived, so the effect comes even if the client no longer waits
-        # A server that is told to stop does not wait.
+            await request.body()  # the request has arrived, so it takes effect even if the client no longer waits
+        # A server that stops does not wait.
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(stopping.wait(), fault.delay_s)
-    if comes_before_effect(fault):
-        spoiled = spoiled_answer(fault, emulator.now())
-        if spoiled is not None:
+    if prevents_effect(fault):
+        faulty = faulty_response(fault, emulator.now())
+        if faulty is not None:
             entry.code = fault.code
-            return spoiled
-    true = await _true_answer(request, emulator, entry, fault.fail_later)
+            return faulty
+    regular = await _regular_response(request, emulator, entry, fault.fail_later)
     if fault.drip_s:
-        return dripping(true, fault.drip_s, stopping)
-    spoiled = truncated(true) if fault.truncate else spoiled_answer(fault, emulator.now())
-    if spoiled is not None:
+        return dripping(regular, fault.drip_s, stopping)
+    faulty = truncated(regular) if fault.truncate else faulty_response(fault, emulator.now())
+    if faulty is not None:
         entry.code = fault.code
-        return spoiled
-    return true
+        return faulty
+    return regular
 
 
-async def _true_answer(
+async def _regular_response(
     request: Request, emulator: Emulator, entry: LoggedRequest, fail_later: str | None = None
 ) -> Response:
     if not request.scope["path"].endswith("/"):
-        # Seen where the final slash was missing, on some endpoints at least: taken for all.
+        # Observed for a missing final slash on some endpoints; assumed for all.
         return PlainTextResponse("404 page not found", HTTPStatus.NOT_FOUND)
     data: Data = {}
     code, message, status = Code.OK, "OK", 200
@@ -125,17 +125,17 @@ async def _call(request: Request, emulator: Emulator, entry: LoggedRequest, fail
         raise Refusal(Code.WRONG_VERSION, "The API version is wrong, the emulator serves v1.3.")
     endpoint = ENDPOINTS.get(entry.path)
     if endpoint is None:
-        # A wrong path is documented as HTTP 4xx, and the code by its name only.
+        # A wrong path is documented as HTTP 4xx; of the code only the name is documented.
         raise Refusal(Code.NO_ROUTE, "Route not found.", HTTPStatus.NOT_FOUND)
     grant = Grant(scopes=(), advertiser_ids=())
     if endpoint.needs_token:
-        # Not `Authorization: Bearer`: TikTok reads this header alone.
+        # Not `Authorization: Bearer`: TikTok reads only this header.
         grant = emulator.accounts.grant_of(request.headers.get("Access-Token"))
     if not emulator.bucket.take(emulator.now()):
         raise Refusal(Code.TOO_FREQUENT, f"App reaches the QPS limit {emulator.qps}")
     if request.method != endpoint.method or not (endpoint.scope is None or grant.allows(endpoint.scope)):
-        # Recorded for a missing scope. The text sends the caller to look at the method first, so a wrong
-        # method is taken to be answered alike.
+        # Recorded for a missing scope. The text asks the caller to check the method first, so the same response is
+        # assumed for a wrong method.
         raise Refusal(
             Code.NO_PERMISSION,
             "Permission error: The access token lacks the required scope for endpoint "
@@ -156,7 +156,7 @@ async def _call_with_form(
     request: Request, emulator: Emulator, endpoint: Endpoint, entry: LoggedRequest, grant: Grant
 ) -> Data:
     try:
-        # Files beyond some memory are kept on disk while they come in.
+        # Large files are spooled to disk while they arrive.
         async with request.form() as form:
             entry.files = sum(isinstance(value, UploadFile) for value in form.values())
             return endpoint.answer(emulator, Call(grant, form))
@@ -177,7 +177,7 @@ async def _json_body(request: Request) -> Fields:
 
 
 def _note(entry: LoggedRequest, fields: Fields) -> None:
-    """Note what may be told about a request: only values of a harmless form."""
+    """Log the parameters that are not secret or personal, and only if their values have the expected form."""
     action, audience_id, paths = (fields.get(name) for name in ("action", "custom_audience_id", "file_paths"))
     if isinstance(action, str) and action in set(UpdateAction):
         entry.action = str(UpdateAction(action).value)

@@ -1,4 +1,4 @@
-"""All that the emulator knows, in one object."""
+"""The state of the emulator."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ if TYPE_CHECKING:
 
 # Recorded ids have nine digits.
 FIRST_AUDIENCE_ID = 195365740
-# The log of requests forgets the oldest ones, so that an emulator can run for weeks.
+# The request log drops its oldest entries, so that an emulator can run for weeks.
 KEPT_REQUESTS = 100_000
 
 
 @dataclass
 class LoggedRequest:
-    """What may be told about a request: nothing of its token, and nothing of its body that could be personal."""
+    """Log entry of a request, without its token and without personal data of its body."""
 
     method: str
     path: str
     code: int | None = None
-    """The code that it was answered with; none if it was dropped, or answered with something else than an envelope."""
+    """The code of the response; None if the request was dropped or the response has no envelope."""
     action: str | None = None
-    """The action as it was sent; TikTok takes REPLACE for an update without one."""
+    """The action that was sent; for an update without one TikTok uses REPLACE."""
     audience_id: str | None = None
     files: int = 0
-    """Files uploaded, or named by their paths."""
+    """Number of files that were uploaded or referenced by their paths."""
 
 
 @dataclass(kw_only=True, eq=False)
 class Emulator(Options):
-    """A TikTok Business API of your own, to be run by `serve`.
+    """A local TikTok Business API, served by `serve` or `run`.
 
-    The keyword options are those of `Options`. The state lives as long as the object, however often it is served.
+    The keyword options are those of `Options`. The object keeps its state even if it is served several times.
     """
 
     def __post_init__(self) -> None:
-        """Begin with no audiences."""
+        """Create the state, without audiences."""
         self.clock = Clock()
-        self.accounts = Accounts.made_from(self)
+        self.accounts = Accounts.from_options(self)
         self.bucket = Bucket(self.qps, self.clock.now())
         self.audiences: dict[str, Audience] = {}
         self.uploads: dict[str, Upload] = {}
@@ -61,27 +61,27 @@ class Emulator(Options):
         self._audience_ids = itertools.count(FIRST_AUDIENCE_ID)
 
     def now(self) -> datetime:
-        """Tell the emulator's time, in UTC."""
+        """Return the emulator's time, in UTC."""
         return self.clock.now()
 
     def processed_at(self, accepted: datetime) -> datetime:
-        """Tell when the processing of a change will be over."""
+        """Return the time at which the processing of a change ends."""
         return accepted + timedelta(hours=self.processing_hours)
 
     def settled(self) -> Iterator[Audience]:
-        """Go through all audiences, the newest first, as they are now."""
+        """Yield the current state of all audiences, newest first."""
         now = self.now()
         for audience in reversed(self.audiences.values()):
             settle(audience, now, self)
             yield audience
 
     def settled_audience(self, audience_id: str) -> Audience | None:
-        """Find an audience as it is now."""
+        """Return the current state of an audience; None if it does not exist."""
         audience = self.audiences.get(audience_id)
         if audience is not None:
             settle(audience, self.now(), self)
         return audience
 
     def new_audience_id(self) -> str:
-        """Make an id that no audience has had."""
+        """Return a new audience id."""
         return str(next(self._audience_ids))

@@ -1,4 +1,4 @@
-"""The endpoints of audiences: create, update, list, get, delete. That of files is in `files`."""
+"""Endpoints of audiences: create, update, list, get and delete."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 MAX_NAME = 128
 MAX_AUDIENCES = 400
 SUB_TYPES = ("NORMAL", "REACH_FREQUENCY")
-# Upload takes all types; create takes no MAID_* ones, mixed device ids are FIRST_* there.
+# Upload accepts all types. Create accepts no MAID_* types; mixed device ids are FIRST_* there.
 NOT_CREATABLE = {CalculateType.MAID_SHA256, CalculateType.MAID_MD5}
 
 
 def create(emulator: Emulator, call: Call) -> Data:
-    """Make an audience of files. Names are not unique: two of one name were recorded."""
+    """Create an audience from files. Names are not unique: two audiences with one name were recorded."""
     parameters.require(call.fields, "advertiser_id", "custom_audience_name", "file_paths", "calculate_type")
     advertiser = call.advertiser(emulator)
     name = parameters.text(call.fields, "custom_audience_name", MAX_NAME)
@@ -57,22 +57,22 @@ def create(emulator: Emulator, call: Call) -> Data:
     )
     audiences.accept(audience, _change(emulator, UpdateAction.REPLACE, "create", contents, call.fail_later))
     emulator.audiences[audience.audience_id] = audience
-    files.spend(emulator, call.fields)
+    files.mark_used(emulator, call.fields)
     return {"custom_audience_id": audience.audience_id}
 
 
 def update(emulator: Emulator, call: Call) -> Data:
-    """Change an audience by files, rename it, or change its sub-type."""
+    """Update an audience with files, rename it, or change its sub-type."""
     parameters.require(call.fields, "advertiser_id", "custom_audience_id")
     advertiser = call.advertiser(emulator)
     audience = _own_audience(emulator, advertiser, parameters.text(call.fields, "custom_audience_id"))
-    # TikTok replaces all members where no action is sent.
+    # TikTok replaces all members if no action is sent.
     action = parameters.choice(call.fields, "action", UpdateAction) or UpdateAction.REPLACE
     enhancement = parameters.boolean(call.fields, "audience_enhancement")
     sub_type = _sub_type(call.fields)
     now = emulator.now()
     if sub_type is not None:
-        # Everything else in the request is ignored then.
+        # All other parameters are then ignored.
         audiences.change_sub_type(audience, sub_type, now)
         return {}
     name = None
@@ -91,60 +91,62 @@ def update(emulator: Emulator, call: Call) -> Data:
 
 
 def list_audiences(emulator: Emulator, call: Call) -> Data:
-    """List the advertiser's own audiences and those shared with it, page by page."""
+    """Return a page of the audiences that the advertiser owns or that are shared with it."""
     query = _query(call.fields)
     parameters.require(query, "advertiser_id")
     advertiser = call.advertiser(emulator)
-    # Limits and defaults of pages are documented; the answer to a page out of bounds is not.
+    # Limits and defaults of pages are documented; the response to a page out of bounds is not.
     page = parameters.whole(query, "page", 1, 1_000_000) or 1
     page_size = parameters.whole(query, "page_size", 1, 100) or 10
-    wanted = parameters.ids(query, "custom_audience_ids") if query.get("custom_audience_ids") is not None else None
+    audience_ids = (
+        parameters.ids(query, "custom_audience_ids") if query.get("custom_audience_ids") is not None else None
+    )
     listed_before = emulator.now() - timedelta(seconds=emulator.list_lag_seconds)
-    found = [
+    matches = [
         audience
         for audience in emulator.settled()
-        if _sees(advertiser, audience)
+        if _is_visible(advertiser, audience)
         and audience.create_time <= listed_before
-        and (wanted is None or audience.audience_id in wanted)
+        and (audience_ids is None or audience.audience_id in audience_ids)
     ]
-    shown = found[(page - 1) * page_size : page * page_size]
+    shown = matches[(page - 1) * page_size : page * page_size]
     return {
         "list": [list_item(emulator, advertiser, audience) for audience in shown],
         "page_info": {
             "page": page,
             "page_size": page_size,
-            "total_number": len(found),
-            "total_page": math.ceil(len(found) / page_size),
+            "total_number": len(matches),
+            "total_page": math.ceil(len(matches) / page_size),
         },
     }
 
 
 def get_audiences(emulator: Emulator, call: Call) -> Data:
-    """Show audiences in full. Those that do not exist are left out; what TikTok does is not documented."""
+    """Return the details of audiences. Audiences that do not exist are omitted; TikTok's behavior is not documented."""
     query = _query(call.fields)
     parameters.require(query, "advertiser_id", "custom_audience_ids")
     advertiser = call.advertiser(emulator)
-    wanted = parameters.ids(query, "custom_audience_ids")
+    audience_ids = parameters.ids(query, "custom_audience_ids")
     history_size = parameters.whole(query, "history_size", 1, 100) or 100
-    found = [emulator.settled_audience(audience_id) for audience_id in dict.fromkeys(wanted)]
+    matches = [emulator.settled_audience(audience_id) for audience_id in dict.fromkeys(audience_ids)]
     return {
         "list": [
             get_item(emulator, advertiser, audience, history_size)
-            for audience in found
-            if audience is not None and _sees(advertiser, audience)
+            for audience in matches
+            if audience is not None and _is_visible(advertiser, audience)
         ],
     }
 
 
 def delete(emulator: Emulator, call: Call) -> Data:
-    """Delete audiences, in whatever state; all of them or, if one is not the advertiser's, none."""
+    """Delete audiences in any state. If one does not belong to the advertiser, none is deleted."""
     parameters.require(call.fields, "advertiser_id", "custom_audience_ids")
     advertiser = call.advertiser(emulator)
-    wanted = [
+    own_audiences = [
         _own_audience(emulator, advertiser, audience_id)
         for audience_id in dict.fromkeys(parameters.ids(call.fields, "custom_audience_ids"))
     ]
-    for audience in wanted:
+    for audience in own_audiences:
         del emulator.audiences[audience.audience_id]
     return {}
 
@@ -152,14 +154,14 @@ def delete(emulator: Emulator, call: Call) -> Data:
 def _update_members(
     emulator: Emulator, advertiser: Advertiser, audience: Audience, action: UpdateAction, call: Call
 ) -> None:
-    # The audience keeps its own type: an update does not send one.
+    # An update does not send a type, so the audience's type is used.
     assert audience.calculate_type is not None  # noqa: S101 - every customer file audience has one
     contents = files.contents(emulator, advertiser, audience.calculate_type, call.fields)
-    left = audiences.combine(audiences.expected_members(audience), action, contents.digests)
-    if emulator.floor == "sync" and audiences.below_floor(left, emulator):
-        raise Refusal(Code.BAD_PARAMETER, audiences.BELOW_FLOOR)
+    members = audiences.combine(audiences.expected_members(audience), action, contents.digests)
+    if emulator.floor == "sync" and audiences.below_minimum_size(members, emulator):
+        raise Refusal(Code.BAD_PARAMETER, audiences.BELOW_MINIMUM_SIZE)
     audiences.accept(audience, _change(emulator, action, action.value.lower(), contents, call.fail_later))
-    files.spend(emulator, call.fields)
+    files.mark_used(emulator, call.fields)
 
 
 def _change(emulator: Emulator, action: UpdateAction, name: str, contents: Contents, fail_later: str | None) -> Change:
@@ -176,7 +178,7 @@ def _change(emulator: Emulator, action: UpdateAction, name: str, contents: Conte
 
 
 def _own_audience(emulator: Emulator, advertiser: Advertiser, audience_id: str) -> Audience:
-    """Find an audience to change. The codes for one unknown or of another owner are not documented."""
+    """Return an audience to change, or raise `Refusal`. The codes for unknown and foreign ones are not documented."""
     audience = emulator.settled_audience(audience_id)
     if audience is None:
         raise Refusal(Code.NOT_FOUND, f"Audience {audience_id} does not exist.")
@@ -185,7 +187,7 @@ def _own_audience(emulator: Emulator, advertiser: Advertiser, audience_id: str) 
     return audience
 
 
-def _sees(advertiser: Advertiser, audience: Audience) -> bool:
+def _is_visible(advertiser: Advertiser, audience: Audience) -> bool:
     return advertiser.advertiser_id == audience.owner_id or advertiser.advertiser_id in audience.shared_with
 
 

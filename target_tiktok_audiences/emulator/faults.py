@@ -1,4 +1,4 @@
-"""Misbehaviour on order: for a path, at the n-th request, before or after the request has its effect."""
+"""Fault injection: by path, for the n-th request, before or after the effect."""
 
 from __future__ import annotations
 
@@ -21,52 +21,52 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 
-# Where the server puts a connection's transport, for an answer that wants to close it.
+# Key of the connection's transport in the scope, for responses that close the connection.
 TRANSPORT = "target_tiktok_audiences.transport"
 
 
 class Fault(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """What goes wrong, and when."""
+    """A fault and the requests that it applies to."""
 
     path: str | None = None
-    """As in the API's reference, e.g. /dmp/custom_audience/update/; without one, every path."""
+    """Path as in the API's reference, for example /dmp/custom_audience/update/; null matches every path."""
     skip: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """Requests of that path to leave alone first."""
+    """Number of matching requests to skip first."""
     times: Annotated[int, msgspec.Meta(ge=1)] | None = 1
-    """Requests to spoil; null: all that follow."""
+    """Number of requests that the fault applies to; null means all."""
     delay_s: Annotated[float, msgspec.Meta(ge=0)] = 0
-    """Seconds to wait before anything else is done."""
+    """Seconds to wait before anything else."""
     code: int | None = None
-    """Answer with this code..."""
+    """Respond with this code ..."""
     message: str = "Emulated fault."
-    """...and message."""
+    """... and this message."""
     http_status: Annotated[int, msgspec.Meta(ge=200, le=599)] | None = None
-    """Answer with this HTTP status: with the envelope, if there is a code, else with a page of HTML."""
+    """Respond with this HTTP status: with an envelope if `code` is set, otherwise with an HTML page."""
     body: str | None = None
-    """Answer with this text."""
+    """Respond with this text."""
     location: str | None = None
-    """Answer with a redirect to this address."""
+    """Respond with a redirect to this address."""
     drop: Literal["before", "during", "after"] | None = None
-    """Close the connection without an answer: before the effect, while the request is still coming in, or after."""
+    """Close the connection without a response: before the effect, while the request arrives, or after the effect."""
     drip_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    """Have the effect, and send the answer one byte at a time, with pauses of so many seconds, without an end."""
+    """Take effect, and send an endless response one byte at a time, with pauses of this many seconds."""
     truncate: bool = False
-    """Have the effect, and answer with the first half of the answer."""
+    """Take effect, and send only the first half of the response."""
     after_effect: bool = False
-    """Have the effect first, whatever is answered."""
+    """Take effect before the faulty response is sent."""
     fail_later: str | None = None
-    """Accept the change, and let it fail with this text when it is processed."""
+    """Accept the change, and fail with this message when it is processed."""
 
 
 class HangUp(Response):
-    """No answer at all: the connection is closed, at once or after the first piece of the request's body."""
+    """No response: close the connection at once, or after the first part of the request body."""
 
     def __init__(self, *, reads_first: bool = False) -> None:
         super().__init__()
         self.reads_first = reads_first
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Close the socket, and leave when the server knows it."""
+        """Close the socket, and return once the server has noticed."""
         del send
         if self.reads_first:
             await receive()
@@ -76,28 +76,28 @@ class HangUp(Response):
 
 
 def take_fault(faults: list[Fault], path: str) -> Fault | None:
-    """Find the fault for a request of this path, and count the request. The first that was ordered comes first."""
-    taken = None
+    """Return the fault for a request of this path and count the request. The fault that was added first applies."""
+    active = None
     for fault in faults:
         if fault.path not in {None, path}:
             continue
         if fault.skip:
             fault.skip -= 1
-        elif taken is None:
-            taken = fault
+        elif active is None:
+            active = fault
             if fault.times is not None:
                 fault.times -= 1
     faults[:] = [fault for fault in faults if fault.times != 0]
-    return taken
+    return active
 
 
-def comes_before_effect(fault: Fault) -> bool:
-    """Tell whether a fault keeps the request from having an effect."""
+def prevents_effect(fault: Fault) -> bool:
+    """Return whether a fault prevents the effect of the request."""
     return not (fault.after_effect or fault.drop == "after" or fault.truncate or fault.drip_s)
 
 
-def spoiled_answer(fault: Fault, now: datetime) -> Response | None:
-    """Make the answer that a fault gives instead of the true one, if it does."""
+def faulty_response(fault: Fault, now: datetime) -> Response | None:
+    """Return the response that replaces the regular one; None if the fault does not replace it."""
     status = fault.http_status
     if fault.drop:
         return HangUp(reads_first=fault.drop == "during")
@@ -114,7 +114,7 @@ def spoiled_answer(fault: Fault, now: datetime) -> Response | None:
 
 
 def dripping(answer: Response, pause_s: float, stopping: asyncio.Event) -> Response:
-    """Send an answer byte by byte, and then blanks, until somebody has had enough."""
+    """Stream the response one byte at a time, then padding, until the client disconnects or the server stops."""
 
     async def drip() -> AsyncIterator[bytes]:
         for byte in itertools.chain(bytes(answer.body), itertools.repeat(ord(" "))):
@@ -127,5 +127,5 @@ def dripping(answer: Response, pause_s: float, stopping: asyncio.Event) -> Respo
 
 
 def truncated(answer: Response) -> Response:
-    """Cut an answer in half, as a proxy that gives up would."""
+    """Return the first half of a response, as from a proxy that aborts."""
     return Response(bytes(answer.body)[: len(answer.body) // 2], answer.status_code, media_type=answer.media_type)

@@ -1,4 +1,4 @@
-"""Authorisation and what a token can see: tokens, advertisers, the user; and the page that a browser is sent to."""
+"""Authorization: consent page, tokens, and the advertisers and the user of a token."""
 
 from __future__ import annotations
 
@@ -40,29 +40,29 @@ button, select {{ font: inherit; padding: .5rem 1.5rem; margin: 0 1rem .5rem 0; 
 </html>
 """
 
-QUESTION = """<p>This is the TikTok emulator: nothing real is authorised here.</p>
-<p>The app <strong>{app_id}</strong> asks for the permission <em>Audience Management</em> on these advertisers:</p>
+QUESTION = """<p>This is the TikTok emulator. No real access is granted.</p>
+<p>The app <strong>{app_id}</strong> requests the permission <em>Audience Management</em> for these advertisers:</p>
 <ul>{advertisers}</ul>
 <form method="post">
 <label>Permissions to grant
 <select name="scopes">{permissions}</select></label>
 <button name="decision" value="approve">Approve</button>
 <button name="decision" value="deny">Deny</button>
-<button name="decision" value="other_state">Approve, but come back with another state</button>
+<button name="decision" value="other_state">Approve, but return another state</button>
 </form>"""
 
-# TikTok lets whoever approves leave some out.
+# On TikTok's page the user can deselect permissions.
 PERMISSIONS = {
-    "3,30,31,32": "Audience Management: all of it",
-    "30": "Read custom audiences alone",
-    "31": "Create and update custom audiences alone",
-    "": "None of these",
+    "3,30,31,32": "Audience Management (all permissions)",
+    "30": "Only read custom audiences",
+    "31": "Only create and update custom audiences",
+    "": "None",
 }
 SHOWN_ADVERTISERS = 10
 
 
 def exchange_code(emulator: Emulator, call: Call) -> Data:
-    """Give a token for an authorisation code."""
+    """Exchange an authorization code for a token."""
     parameters.require(call.fields, "app_id", "secret", "auth_code")
     emulator.accounts.check_app(parameters.text(call.fields, "app_id"), parameters.text(call.fields, "secret"))
     with_advertisers = parameters.boolean(call.fields, "return_advertiser_ids")
@@ -74,7 +74,7 @@ def exchange_code(emulator: Emulator, call: Call) -> Data:
 
 
 def revoke_token(emulator: Emulator, call: Call) -> Data:
-    """End a token's life."""
+    """Revoke a token."""
     parameters.require(call.fields, "app_id", "secret", "access_token")
     emulator.accounts.check_app(parameters.text(call.fields, "app_id"), parameters.text(call.fields, "secret"))
     emulator.accounts.revoke(parameters.text(call.fields, "access_token"))
@@ -82,7 +82,7 @@ def revoke_token(emulator: Emulator, call: Call) -> Data:
 
 
 def list_advertisers(emulator: Emulator, call: Call) -> Data:
-    """List the advertisers that the token may act for."""
+    """Return the advertisers that the token can access."""
     parameters.require(call.fields, "app_id", "secret")
     emulator.accounts.check_app(parameters.text(call.fields, "app_id"), parameters.text(call.fields, "secret"))
     return {
@@ -94,10 +94,13 @@ def list_advertisers(emulator: Emulator, call: Call) -> Data:
 
 
 def advertiser_info(emulator: Emulator, call: Call) -> Data:
-    """Describe advertisers. Of TikTok's many fields, most of them null or masked, those that say something."""
+    """Return details of advertisers, without the many fields that are null or masked in TikTok's responses."""
     query = parameters.decode_query(call.fields, lists=["advertiser_ids"])
     parameters.require(query, "advertiser_ids")
-    found = [emulator.accounts.advertiser(call.grant, each) for each in parameters.ids(query, "advertiser_ids")]
+    advertisers = [
+        emulator.accounts.advertiser(call.grant, advertiser_id)
+        for advertiser_id in parameters.ids(query, "advertiser_ids")
+    ]
     return {
         "list": [
             {
@@ -114,13 +117,13 @@ def advertiser_info(emulator: Emulator, call: Call) -> Data:
                 "create_time": 1779790935,
                 "advertiser_account_type": "AUCTION",
             }
-            for advertiser in found
+            for advertiser in advertisers
         ],
     }
 
 
 def user_info(emulator: Emulator, call: Call) -> Data:
-    """Describe the user who gave the token: a cheap way to check it."""
+    """Return the user of the token. Clients use this as a cheap check of the token."""
     del emulator, call
     return {
         "core_user_id": "6900000000000000001",
@@ -130,15 +133,17 @@ def user_info(emulator: Emulator, call: Call) -> Data:
     }
 
 
-async def authorisation_page(request: Request, emulator: Emulator) -> Response:
-    """Ask whether an app may act for the advertisers, and send the browser back with the answer."""
+async def authorization_page(request: Request, emulator: Emulator) -> Response:
+    """Show the consent page, and redirect the browser to the app with the decision."""
     query = request.query_params
     redirect_uri = query.get("redirect_uri", "")
     if query.get("app_id") != emulator.app_id:
-        return _page("Unknown app", "<p>The app_id of this address is not that of the emulator.</p>", 400)
-    # TikTok takes only addresses that were registered for the app; here every web address is.
+        return _page("Unknown app", "<p>The app_id in this URL is not the app ID of the emulator.</p>", 400)
+    # TikTok accepts only addresses that are registered for the app; the emulator accepts every web address.
     if not _is_web_address(redirect_uri):
-        return _page("Wrong address", "<p>The redirect_uri of this address is missing or no web address.</p>", 400)
+        return _page(
+            "Wrong redirect_uri", "<p>The redirect_uri in this URL is missing or is not a web address.</p>", 400
+        )
     if request.method == "GET":
         return _question(emulator)
     form = await request.form()
@@ -147,20 +152,23 @@ async def authorisation_page(request: Request, emulator: Emulator) -> Response:
     if decision == "other_state":
         answer = {"state": secrets.token_hex(16)}
     if scopes not in PERMISSIONS:
-        return _page("Wrong permissions", "<p>No such permissions can be granted here.</p>", 400)
+        return _page("Wrong permissions", "<p>These permissions cannot be granted here.</p>", 400)
     if decision in {"approve", "other_state"}:
         auth_code = emulator.accounts.new_auth_code(emulator.now(), tuple(map(int, filter(None, scopes.split(",")))))
-        # The other code that TikTok sends along is of no use, and is here to catch a client that takes it.
+        # TikTok also sends an unrelated `code`; it is here to detect clients that use it.
         answer |= {"auth_code": auth_code, "code": secrets.token_hex(20)}
     else:
-        # What TikTok sends after a refusal is not documented; this is the usual OAuth answer.
+        # TikTok's redirect after a denial is not documented; this is the usual OAuth response.
         answer |= {"error": "access_denied"}
     return RedirectResponse(_with_query(redirect_uri, answer), 303)
 
 
 def _question(emulator: Emulator) -> Response:
     advertisers = list(emulator.accounts.advertisers.values())
-    lines = [f"{escape(each.name)} ({escape(each.advertiser_id)})" for each in advertisers[:SHOWN_ADVERTISERS]]
+    lines = [
+        f"{escape(advertiser.name)} ({escape(advertiser.advertiser_id)})"
+        for advertiser in advertisers[:SHOWN_ADVERTISERS]
+    ]
     if len(advertisers) > SHOWN_ADVERTISERS:
         lines.append(f"and {len(advertisers) - SHOWN_ADVERTISERS:,} more")
     question = QUESTION.format(
@@ -168,7 +176,7 @@ def _question(emulator: Emulator) -> Response:
         advertisers="".join(f"<li>{line}</li>" for line in lines),
         permissions="".join(f'<option value="{value}">{text}</option>' for value, text in PERMISSIONS.items()),
     )
-    return _page("Authorise this app?", question)
+    return _page("Authorize this app?", question)
 
 
 def _page(title: str, content: str, status: int = 200) -> Response:

@@ -1,6 +1,6 @@
-"""Reading the fields of a request, and refusing what is missing or of the wrong type.
+"""Read the parameters of a request, and refuse missing parameters and wrong types.
 
-That a parameter error is 40002 is documented, as is the text for a missing field; the other texts are chosen here.
+The code 40002 and the text for a missing parameter are documented; the other texts are the emulator's choice.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ Choice = TypeVar("Choice", bound=Enum)
 
 
 def require(fields: Fields, *names: str) -> None:
-    """Refuse a request that lacks any of these fields, naming all that it lacks."""
+    """Raise `Refusal` with the names of all missing fields, if there are any."""
     missing = [name for name in names if fields.get(name) is None]
     if missing:
         raise Refusal(Code.BAD_PARAMETER, f"Missing required field(s): {', '.join(missing)}.")
 
 
 def decode_query(query: Fields, *, lists: Sequence[str] = (), numbers: Sequence[str] = ()) -> Fields:
-    """Give a GET's parameters the types that a JSON body has. A list comes as one JSON-encoded string."""
+    """Return the parameters of a GET with the types of a JSON body. A list is sent as one JSON-encoded string."""
     fields = dict(query)
     for name in lists:
         if name in query:
@@ -47,7 +47,7 @@ def decode_query(query: Fields, *, lists: Sequence[str] = (), numbers: Sequence[
 
 
 def text(fields: Fields, name: str, longest: int | None = None) -> str:
-    """Read a string that is not empty; ids are strings too."""
+    """Return a string that is not empty; ids are strings, too."""
     value = fields[name]
     if not isinstance(value, str):
         raise _wrong(name, "must be a string")
@@ -57,7 +57,7 @@ def text(fields: Fields, name: str, longest: int | None = None) -> str:
 
 
 def texts(fields: Fields, name: str, most: int, too_many: Code = Code.BAD_PARAMETER) -> list[str]:
-    """Read an array of at least one string."""
+    """Return an array of at least one string."""
     values = fields[name]
     if not isinstance(values, list) or not all(isinstance(value, str) and value for value in values):
         raise _wrong(name, "must be an array of strings")
@@ -69,12 +69,12 @@ def texts(fields: Fields, name: str, most: int, too_many: Code = Code.BAD_PARAME
 
 
 def ids(fields: Fields, name: str) -> list[str]:
-    """Read up to 100 ids. More are refused; that it is with the code for too many ids is a guess."""
+    """Return up to 100 ids. More are refused; the code for too many ids is a guess."""
     return texts(fields, name, 100, Code.TOO_MANY_IDS)
 
 
 def whole(fields: Fields, name: str, least: int, most: int) -> int | None:
-    """Read an integer within bounds, if there is one."""
+    """Return an integer within bounds, or None if it is missing."""
     value = fields.get(name)
     if value is None:
         return None
@@ -86,7 +86,7 @@ def whole(fields: Fields, name: str, least: int, most: int) -> int | None:
 
 
 def boolean(fields: Fields, name: str) -> bool | None:
-    """Read a boolean, if there is one."""
+    """Return a boolean, or None if it is missing."""
     value = fields.get(name)
     if value is not None and not isinstance(value, bool):
         raise _wrong(name, "must be a boolean")
@@ -94,14 +94,14 @@ def boolean(fields: Fields, name: str) -> bool | None:
 
 
 def choice(fields: Fields, name: str, choices: type[Choice]) -> Choice | None:
-    """Read one of an enum's values, if there is one."""
+    """Return a member of an enum, or None if it is missing."""
     value = fields.get(name)
     if value is None:
         return None
     try:
         return choices(value)
     except ValueError:
-        raise _wrong(name, f"must be one of {', '.join(str(each.value) for each in choices)}") from None
+        raise _wrong(name, f"must be one of {', '.join(str(member.value) for member in choices)}") from None
 
 
 def _wrong(name: str, why: str, code: Code = Code.BAD_PARAMETER) -> Refusal:

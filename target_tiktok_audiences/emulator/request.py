@@ -1,4 +1,4 @@
-"""What an endpoint is given, and what it gives."""
+"""Input and output types of endpoints."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Call:
-    """A request that was let in, with the fields of its query, form or JSON body."""
+    """An accepted request, with the fields of its query, form or JSON body."""
 
     grant: Grant
     fields: Fields
     fail_later: str | None = None
-    """Why the change that this request asks for will fail when it is processed."""
+    """Message with which the requested change fails when it is processed."""
 
     def advertiser(self, emulator: Emulator) -> Advertiser:
-        """Find the advertiser that the request is for, or refuse it."""
+        """Return the advertiser of the request, or raise `Refusal`."""
         return emulator.accounts.advertiser(self.grant, text(self.fields, "advertiser_id"))

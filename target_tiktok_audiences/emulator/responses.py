@@ -1,4 +1,4 @@
-"""How TikTok answers: one JSON envelope, in which the code, not the HTTP status, says what happened."""
+"""JSON envelope of TikTok's responses; its code, not the HTTP status, indicates success or failure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-# Request ids begin with the time in UTC+8 in every recorded answer.
+# Request ids start with the time in UTC+8 in every recorded response.
 BEIJING = timezone(timedelta(hours=8))
 
 
 class Code(IntEnum):
-    """The return codes that the emulator gives by itself; a fault may give any other."""
+    """Return codes that the emulator returns itself; an injected fault can return any other code."""
 
     OK = 0
     NO_PERMISSION = 40001
@@ -43,21 +43,21 @@ class Code(IntEnum):
 
 
 class Refusal(Exception):
-    """A request that TikTok would answer with a code other than 0."""
+    """Error for a request that TikTok answers with a code other than 0."""
 
     def __init__(self, code: Code, message: str, http_status: int = 200) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
-        # TikTok declares HTTP 200 for everything that reaches its API.
+        # TikTok documents HTTP 200 for everything that reaches its API.
         self.http_status = http_status
 
 
 def envelope(now: datetime, data: Mapping[str, object], code: int = Code.OK, message: str = "OK") -> dict[str, object]:
-    """Wrap what an endpoint returns, or an error's code and message."""
+    """Return the envelope for the data of an endpoint, or for the code and message of an error."""
     return {"code": int(code), "message": message, "request_id": request_id(now), "data": data}
 
 
 def request_id(now: datetime) -> str:
-    """Make a log id of TikTok's form: 14 digits of time in UTC+8 and 20 upper-case hex digits."""
+    """Return a request id in TikTok's format: 14 digits of time in UTC+8 and 20 upper-case hex digits."""
     return f"{now.astimezone(BEIJING):%Y%m%d%H%M%S}{secrets.token_hex(10).upper()}"

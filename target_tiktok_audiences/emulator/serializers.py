@@ -1,4 +1,4 @@
-"""How list/ and get/ show an audience. They name its type differently, and give times in different zones."""
+"""Serialize audiences for list/ and get/, which differ in the name of the type and in the time zone."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 
 def list_item(emulator: Emulator, advertiser: Advertiser, audience: Audience) -> dict[str, object]:
-    """Show an audience as list/ does: times in UTC (recorded: they equal the answer's Date)."""
+    """Return an audience as list/ does: times in UTC (recorded: they equal the Date header)."""
     return {
         **_common(emulator, advertiser, audience),
         "audience_type": audience.audience_type.value,
-        "create_time": _shown(audience.create_time),
-        "expired_time": _shown(expiry(audience)),
+        "create_time": _format(audience.create_time),
+        "expired_time": _format(expiry(audience)),
     }
 
 
 def get_item(emulator: Emulator, advertiser: Advertiser, audience: Audience, history_size: int) -> dict[str, object]:
-    """Show an audience as get/ does: times in the advertiser's own zone (inferred from one recording)."""
+    """Return an audience as get/ does: times in the advertiser's time zone (inferred from one recording)."""
     zone = advertiser.zone()
     details = {
         **_common(emulator, advertiser, audience),
         "type": audience.audience_type.value,
         "is_auto_refresh": False,
         "audience_sub_type": audience.sub_type,
-        # Undescribed by TikTok; only OFF was ever seen as the status.
+        # Not documented by TikTok; only the status OFF was observed.
         "audience_enhancement": audience.enhancement,
         "enhancement_status": "ON" if audience.enhancement else "OFF",
         "lookalike_spec": None,
@@ -40,8 +40,8 @@ def get_item(emulator: Emulator, advertiser: Advertiser, audience: Audience, his
         "msg": None,
         "error_msg": audience.error_msg,
         "rule": None,
-        "create_time": _shown(audience.create_time.astimezone(zone)),
-        "expired_time": _shown(expiry(audience).astimezone(zone)),
+        "create_time": _format(audience.create_time.astimezone(zone)),
+        "expired_time": _format(expiry(audience).astimezone(zone)),
     }
     history = [
         {
@@ -49,7 +49,7 @@ def get_item(emulator: Emulator, advertiser: Advertiser, audience: Audience, his
             "action_detail": "",
             "editor": "open_api",
             "msg": entry.msg,
-            "opt_time": _shown(entry.time.astimezone(zone)),
+            "opt_time": _format(entry.time.astimezone(zone)),
         }
         for entry in audience.history[:history_size]
     ]
@@ -63,15 +63,15 @@ def _common(emulator: Emulator, advertiser: Advertiser, audience: Audience) -> d
         "audience_id": audience.audience_id,
         "name": audience.name,
         "calculate_type": audience.calculate_type and audience.calculate_type.value,
-        # 0 while processing, and once expired.
+        # 0 while processing and after expiry.
         "cover_num": audience.matched if valid else 0,
         "is_valid": valid,
         "is_expiring": is_expiring(audience, now),
         "is_creator": audience.owner_id == advertiser.advertiser_id,
-        # Seen by its owner: shared by you; by another: shared to you.
+        # For the owner: shared by you; for others: shared with you.
         "shared": bool(audience.shared_with),
     }
 
 
-def _shown(time: datetime) -> str:
+def _format(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S}"

@@ -1,4 +1,4 @@
-"""The emulator on a real socket: in a thread of your tests, or as a process of its own."""
+"""Serve the emulator on a socket: in a thread of your tests, or as a separate process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 from target_tiktok_audiences.emulator import dispatch
 from target_tiktok_audiences.emulator.control import control_routes
 from target_tiktok_audiences.emulator.faults import TRANSPORT
-from target_tiktok_audiences.emulator.oauth import authorisation_page
+from target_tiktok_audiences.emulator.oauth import authorization_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 @contextlib.contextmanager
 def serve(emulator: Emulator, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serve an emulator from a thread, and give its base URL; port 0 picks a free one."""
+    """Serve an emulator from a thread and yield its base URL; port 0 selects a free port."""
     started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     def ready(stopping: asyncio.Event) -> None:
@@ -48,7 +48,7 @@ def serve(emulator: Emulator, host: str = "127.0.0.1", port: int = 0) -> Iterato
         first: tuple[Future[Any], ...] = (started, ended)
         wait(first, return_when=FIRST_COMPLETED)
         if ended.done():
-            ended.result()  # raises why it could not start
+            ended.result()  # raises the error that prevented the start
         loop, stopping = started.result()
         try:
             yield url
@@ -58,7 +58,7 @@ def serve(emulator: Emulator, host: str = "127.0.0.1", port: int = 0) -> Iterato
 
 
 def run(emulator: Emulator, host: str, port: int, announce: Callable[[str], None]) -> None:
-    """Serve an emulator until SIGINT or SIGTERM, and announce its base URL once it accepts connections."""
+    """Serve an emulator until SIGINT or SIGTERM; call `announce` with its base URL once it accepts connections."""
     with _listen(host, port) as listener:
         url = _url(listener)
 
@@ -71,15 +71,15 @@ def run(emulator: Emulator, host: str, port: int, announce: Callable[[str], None
 
 
 async def _serve(emulator: Emulator, listener: socket.socket, ready: Callable[[asyncio.Event], None]) -> None:
-    """Answer connections until the event is set that `ready` is given.
+    """Serve connections until the event that is passed to `ready` is set.
 
-    Only uvicorn's protocol is used: its server would take a tenth of a second and more to stop, wait for answers
-    that are delayed on order, and end by raising the signal that stopped it. Nor does it add a Date of its own here.
+    Only uvicorn's protocol is used. Its server would take at least a tenth of a second to stop, wait for responses
+    that a fault delays, and end by raising the signal that stopped it; it would also add its own Date header.
     """
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     app = _app(emulator, stopping)
-    # Its access log would hold queries, and with them an app's secret.
+    # Its access log would contain query strings, and with them an app's secret.
     config = Config(app, lifespan="off", ws="none", log_config=None, access_log=False, proxy_headers=False)
     config.load()
     state = ServerState()
@@ -93,11 +93,11 @@ async def _serve(emulator: Emulator, listener: socket.socket, ready: Callable[[a
 
 
 class _Protocol(H11Protocol):
-    """uvicorn's protocol, whose requests can close their connection: see `faults.HangUp`."""
+    """uvicorn's protocol, extended so that requests can close their connection: see `faults.HangUp`."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # Else the body of an answer waits 40 ms for the acknowledgement of its head.
+        # Otherwise the body of a response waits 40 ms for the acknowledgment of its headers.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         app = self.app
 
@@ -113,7 +113,7 @@ def _app(emulator: Emulator, stopping: asyncio.Event) -> ASGIApp:
         return await dispatch.answer(request, emulator, stopping)
 
     async def portal(request: Request) -> Response:
-        return await authorisation_page(request, emulator)
+        return await authorization_page(request, emulator)
 
     app = Starlette(
         routes=[
@@ -122,13 +122,13 @@ def _app(emulator: Emulator, stopping: asyncio.Event) -> ASGIApp:
             *control_routes(emulator),
         ]
     )
-    # A missing slash is an error of the client's that a redirect would hide.
+    # A redirect would hide a missing slash, which is an error of the client.
     app.router.redirect_slashes = False
     return _dated(app, emulator)
 
 
 def _dated(app: ASGIApp, emulator: Emulator) -> ASGIApp:
-    """Let every answer tell the emulator's time."""
+    """Wrap an app so that the Date header of every response is the emulator's time."""
 
     async def dated(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_dated(message: Message) -> None:

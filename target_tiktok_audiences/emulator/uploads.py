@@ -1,4 +1,4 @@
-"""Uploaded files: what TikTok checks when it takes one, and the digests found in it."""
+"""Uploaded files: the checks at upload, and the digests that they contain."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 
-# 250 MB a file is documented; that a MB is a million bytes is the stricter reading.
+# 250 MB per file is documented; 1 MB = 1,000,000 bytes is the stricter interpretation.
 MAX_FILE_BYTES = 250_000_000
-# A file's path is exactly 16 characters, hex in every sample.
+# A file's path has exactly 16 characters, hex digits in every sample.
 PATH_LENGTH = 16
 
 SHA256_BYTES = 32
 MD5_BYTES = 16
 MD5_TYPES = {CalculateType.IDFA_MD5, CalculateType.GAID_MD5, CalculateType.FIRST_MD5, CalculateType.MAID_MD5}
-# Two names for one type each: TikTok gives both of a pair the same internal number.
+# Two names for the same type: TikTok's internal number is the same for both.
 SYNONYMS = {
     CalculateType.MAID_SHA256: CalculateType.FIRST_SHA256,
     CalculateType.MAID_MD5: CalculateType.FIRST_MD5,
 }
 
-# The headers that a file of several types may have, in any case, and the size of their digests; MAID is not hashed.
+# Headers of a file of several types, in any case, and the size of their digests in bytes; MAID is not hashed.
 HEADERS = {
     "maid": None,
     "phone_sha256": SHA256_BYTES,
@@ -47,7 +47,7 @@ MAID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Contents(NamedTuple):
-    """The distinct digests of a file, its lines, and how many of them could not be parsed."""
+    """Distinct digests of a file, number of its lines, and number of lines that could not be parsed."""
 
     digests: AbstractSet[bytes]
     lines: int
@@ -56,7 +56,7 @@ class Contents(NamedTuple):
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that was taken; only the advertiser that uploaded it may name its path in create and update."""
+    """An accepted file; only the advertiser that uploaded it can use its path in create and update."""
 
     advertiser_id: str
     calculate_type: CalculateType
@@ -65,17 +65,17 @@ class Upload:
 
 
 def new_path() -> str:
-    """Make the name under which a file is known from now on."""
+    """Return a new path for a file."""
     return secrets.token_hex(PATH_LENGTH // 2)
 
 
 def same_type(calculate_type: CalculateType) -> CalculateType:
-    """Resolve the synonyms among the types."""
+    """Return the canonical name of a type."""
     return SYNONYMS.get(calculate_type, calculate_type)
 
 
 def check_file(file: BinaryIO, name: str, size: int, signature: str) -> None:
-    """Refuse a file by its name, size or signature. In which order TikTok looks is not documented."""
+    """Raise `Refusal` for an invalid name, size or signature. The order of TikTok's checks is not documented."""
     if not name.endswith((".csv", ".txt")):
         raise Refusal(Code.FILE_SUFFIX, "The file type is not supported, only .csv and .txt are.")
     if size > MAX_FILE_BYTES:
@@ -86,13 +86,13 @@ def check_file(file: BinaryIO, name: str, size: int, signature: str) -> None:
     file.seek(0)
     while chunk := file.read(1 << 20):
         md5.update(chunk)
-    # Every known client sends lower-case hex; whether TikTok takes upper-case too is unknown.
+    # Every known client sends lower-case hex; whether TikTok accepts upper case is unknown.
     if md5.hexdigest() != signature:
         raise Refusal(Code.WRONG_SIGNATURE, "The signature does not match the file.")
 
 
 def read_contents(file: BinaryIO, calculate_type: CalculateType) -> Contents:
-    """Read the digests of a file, line by line."""
+    """Return the contents of a file."""
     file.seek(0)
     if calculate_type is CalculateType.MULTIPLE_TYPES:
         return _read_table(file)
@@ -100,10 +100,10 @@ def read_contents(file: BinaryIO, calculate_type: CalculateType) -> Contents:
 
 
 def _read_column(file: Iterable[bytes], width: int) -> Contents:
-    """Read a file of one type: one value a line and no header.
+    """Read a file of one type: one value per line, without a header.
 
-    What else a line may be (a header, too) is not documented to refuse the file: here it is a line that cannot be
-    parsed, which the audience's history will tell.
+    Whether TikTok refuses files with other lines (such as a header) is not documented: here they count as lines that
+    cannot be parsed, which the audience's history reports.
     """
     digests: set[bytes] = set()
     lines = unreadable = 0
@@ -121,10 +121,10 @@ def _read_column(file: Iterable[bytes], width: int) -> Contents:
 
 
 def _read_table(file: Iterable[bytes]) -> Contents:
-    """Read a file of several types: a CSV with a header, every row as long as the header.
+    """Read a file of several types: a CSV file with a header, in which every row is as long as the header.
 
-    That such a file is refused at the upload, and with this code, is a guess. Comma and empty cells for what is
-    missing are assumed; each cell counts as an identifier of its own.
+    That TikTok refuses an invalid file at upload, and with this code, is a guess. A comma as delimiter and empty cells
+    for missing values are assumed; each cell counts as a separate identifier.
     """
     rows = csv.reader(raw.decode(errors="replace") for raw in file)
     digests: set[bytes] = set()
@@ -141,11 +141,11 @@ def _read_table(file: Iterable[bytes]) -> Contents:
             lines += 1
             if len(row) != len(headers):
                 raise Refusal(Code.FILE_SPECIFICATION, "Every row must have as many fields as the header.")
-            found = [
+            row_digests = [
                 _cell_digest(cell.strip(), HEADERS[header]) for header, cell in zip(headers, row, strict=True) if cell
             ]
-            unreadable += None in found
-            digests.update(digest for digest in found if digest is not None)
+            unreadable += None in row_digests
+            digests.update(digest for digest in row_digests if digest is not None)
     except csv.Error:
         raise Refusal(Code.FILE_SPECIFICATION, "The file is not a CSV file.") from None
     return Contents(digests, lines, unreadable)
@@ -159,7 +159,7 @@ def _cell_digest(cell: str, width: int | None) -> bytes | None:
 
 
 def _digest(line: bytes, width: int) -> bytes | None:
-    """Decode hex digits of either case, of exactly this many bytes."""
+    """Return the bytes of hex digits in either case; None unless they are exactly `width` bytes."""
     if len(line) != 2 * width:
         return None
     try:

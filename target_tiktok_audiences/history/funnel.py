@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from target_tiktok_audiences.contracts.rejection import Rejection
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -15,15 +17,7 @@ WORDS = {
     "read": "Records that the tap sent.",
     "unmatched": "Records of a stream that feeds no audience, or lacks the column.",
     "missing": "Records without an identifier: null, blank or absent. Fill the column at the source.",
-    "not_a_string": "Identifiers that are no text. Let the tap, or a stream map, send text.",
-    "already_hashed": "Values that are SHA-256 already. Hashed twice they match nobody: set `apply_hashing: false`.",
-    "email_syntax": "What is no e-mail address. Correct it at the source.",
-    "phone_no_country": "Phone numbers without a country code. Set `default_country`.",
-    "phone_invalid": "Phone numbers that cannot exist. Correct them at the source.",
-    "device_id_syntax": "What is no advertising id: a UUID with dashes.",
-    "device_id_all_zero": "Advertising ids of zeros: their owners have switched tracking off.",
-    "not_sha256": "Values that are no SHA-256, though `apply_hashing` is off.",
-    "hash_of_nothing": "Digests of an empty text or the like: somebody hashed a gap in the data.",
+    **{reason.value: reason.explanation for reason in Rejection},
     "deleted": "Records that the tap marks as deleted.",
     "superseded": "Records that a later one of the same key replaced.",
     "duplicate": "Records of people who had come already: one identifier counts once.",

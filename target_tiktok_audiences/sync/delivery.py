@@ -123,7 +123,7 @@ def _change(plan: Plan, audience_id: str | None, paths: Sequence[str], opened: L
         else:
             tiktok.update(card.advertiser_id, audience_id, paths, UpdateAction(action))
     except TikTokError as error:
-        if error.certain:
+        if error.safe_to_retry:
             ledger.refused(change)
             raise
         if audience_id is None:

@@ -1,1 +1,1 @@
-"""TikTok's Business API: client, transport, models, codes, errors, retries. Knows nothing of Singer."""
+"""TikTok's Business API: client, transport, models, return codes, errors and retries. Independent of Singer."""

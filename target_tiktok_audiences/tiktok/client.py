@@ -1,6 +1,6 @@
-"""TikTok's Business API v1.3, as far as audiences need it.
+"""Client of TikTok's Business API v1.3, limited to what audiences need.
 
-Paths end in a slash, ids are strings, and arrays in a query are one JSON string.
+Paths end with a slash, ids are strings, and an array in a query is one JSON string.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 from target_tiktok_audiences.tiktok import models
 from target_tiktok_audiences.tiktok.codes import FILE_REFUSED, NO_ADVERTISER, NO_UPDATE_NEEDED
 from target_tiktok_audiences.tiktok.errors import AccessDenied, NotFound, Refused, TikTokError
-from target_tiktok_audiences.tiktok.retry import RUN_PATIENCE_S, may_retry, patience_s, pause_s
+from target_tiktok_audiences.tiktok.retry import RUN_RETRY_BUDGET_S, may_retry, pause_s, retry_budget_s
 from target_tiktok_audiences.tiktok.transport import Transport
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ log = logging.getLogger(__name__)
 
 
 class TikTok:
-    """The calls, each one line of TikTok's reference.
+    """Calls of TikTok's API, one method per endpoint.
 
-    Methods raise `TikTokError`. What may be repeated is, in pauses made by `sleep`; a create or an update whose
-    answer was lost never is. All pauses together take `patience_s` at most. `user_agent` lets TikTok's support find our
-    calls. Without a token only what needs none can be called. What is sent besides the token and is secret, too, stands
-    in `secrets`: no answer will show it.
+    Methods raise `TikTokError`. Calls are retried where that is safe, after pauses made by `sleep`; a create or an
+    update whose response was lost is never retried. `retry_budget_s` limits the total of all pauses. `user_agent` lets
+    TikTok's support find the calls. Without a token, only endpoints that need none can be called. `secrets` are further
+    secrets that are sent besides the token; they are masked in all responses.
     """
 
     def __init__(
@@ -61,43 +61,43 @@ class TikTok:
         user_agent: str = "target-tiktok-audiences",
         session: requests.Session | None = None,
         sleep: Callable[[float], None] = time.sleep,
-        patience_s: float = RUN_PATIENCE_S,
+        retry_budget_s: float = RUN_RETRY_BUDGET_S,
         secrets: Sequence[str] = (),
     ) -> None:
         self._transport = Transport(access_token, api_url, user_agent, session, secrets)
         self._sleep = sleep
-        self._patience_s = patience_s
+        self._retry_budget_s = retry_budget_s
         self._paused_s = 0.0
         self.not_before: datetime | None = None
-        """What time it was once, as somebody noted it; see `now`."""
+        """A time that has certainly passed, such as the latest timestamp of a ledger; see `now`."""
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._transport.close()
 
     @property
     def calls(self) -> list[Call]:
-        """Every answer so far, for the report."""
+        """All calls answered so far, for the report."""
         return self._transport.calls
 
     @property
     def now(self) -> datetime:
-        """TikTok's clock as its last answer gave it, else this machine's.
+        """Current time by the clock of TikTok's last response, or by this machine's clock if there is none.
 
-        If it has gone back behind `not_before`, and this machine's has not, then this machine is right.
+        If TikTok's clock is before `not_before` and this machine's is not, this machine's clock is used.
         """
         machine = datetime.now(UTC)
         date = self._transport.date or machine
         return machine if self.not_before and date < self.not_before <= machine else date
 
     def user(self) -> None:
-        """Ask for the token's user: the cheapest proof that a token is good."""
+        """Request the token's user: the cheapest check that a token is valid."""
         self.call("GET", "user/info/", dict)
 
     def refusal(self, advertiser_id: str) -> Refused | None:
-        """Ask once whether TikTok surely refuses the token, or this advertiser; None where it may yet be taken.
+        """Return the error if TikTok certainly refuses the token or this advertiser, otherwise None.
 
-        No patience is spent, and no connection kept: hours may pass until the next call.
+        The call is not retried and its connection is closed: hours can pass until the next call.
         """
         params = {"advertiser_id": advertiser_id, "page_size": 1}
         try:
@@ -111,28 +111,29 @@ class TikTok:
         return None
 
     def advertisers(self, advertiser_ids: Sequence[str]) -> list[models.Advertiser]:
-        """Look up ad accounts; one that the token may not see is an error or is left out."""
-        found = []
+        """Return ad accounts by id. For one that the token cannot read, TikTok returns an error or omits it."""
+        accounts = []
         for first in range(0, len(advertiser_ids), _LARGEST_PAGE):
             params = {"advertiser_ids": _json(advertiser_ids[first : first + _LARGEST_PAGE])}
-            found += self.call("GET", "advertiser/info/", models.AdvertiserPage, params=params).items
-        return found
+            accounts += self.call("GET", "advertiser/info/", models.AdvertiserPage, params=params).items
+        return accounts
 
     def granted_advertisers(self, app_id: str, app_secret: str) -> list[models.GrantedAdvertiser]:
-        """List the ad accounts that the token may act for; only the app that the token is of may ask.
+        """Return the ad accounts that the token is granted access to; the app must be the one that it belongs to.
 
-        TikTok wants the secret in the query, which nobody logs.
+        TikTok requires the secret in the query string, which is never logged.
         """
         self._transport.hide(app_secret)
         params = {"app_id": app_id, "secret": app_secret}
         return self.call("GET", "oauth2/advertiser/get/", models.GrantedAdvertiserPage, params=params).items
 
     def check_may_change(self, advertiser_id: str) -> None:
-        """Ask for an upload without a file, which can only be refused; raise why, unless it is for the file alone.
+        """Raise `Refused` if the token cannot change this advertiser's audiences.
 
-        TikTok looks at the token's scopes, and whose account it is, before it looks for the file.
+        Requests an upload without a file, which always fails: TikTok checks the token's scopes and the advertiser
+        before it checks for the file.
         """
-        from requests_toolbelt import MultipartEncoder  # noqa: PLC0415 - for whoever uploads
+        from requests_toolbelt import MultipartEncoder  # noqa: PLC0415 - only uploads need it
 
         path = f"{_AUDIENCE}/file/upload/"
         fields = {
@@ -145,13 +146,13 @@ class TikTok:
             return self._transport.call("POST", path, Any, multipart=MultipartEncoder(fields))
 
         try:
-            self._repeat(send, harmless=True)
+            self._repeat(send, idempotent=True)
         except Refused as refused:
             if refused.code not in FILE_REFUSED:
                 raise
 
     def audiences(self, advertiser_id: str, audience_ids: Sequence[str] = ()) -> Iterator[models.Audience]:
-        """List audiences that the advertiser owns or shares, of any type, page by page; at most 100 ids."""
+        """Yield the audiences of any type that the advertiser owns or shares; `audience_ids` can have up to 100 ids."""
         params: dict[str, Any] = {"advertiser_id": advertiser_id, "page_size": _LARGEST_PAGE}
         if audience_ids:
             params["custom_audience_ids"] = _json(audience_ids)
@@ -162,10 +163,10 @@ class TikTok:
                 return
 
     def audience(self, advertiser_id: str, audience_id: str) -> models.AudienceWithHistory | None:
-        """Get one audience with what TikTok says of its last changes; None where there is none of that id."""
+        """Return one audience with the history of its last changes; None if no audience has this id."""
         params = {"advertiser_id": advertiser_id, "custom_audience_ids": _json([audience_id])}
         answer = self.call("GET", f"{_AUDIENCE}/get/", models.AudienceDetailsPage, params=params)
-        return next((found for found in answer.items if found.audience_details.audience_id == audience_id), None)
+        return next((item for item in answer.items if item.audience_details.audience_id == audience_id), None)
 
     def upload(
         self,
@@ -175,12 +176,12 @@ class TikTok:
         calculate_type: CalculateType,
         sent: Callable[[int, int], None] | None = None,
     ) -> str:
-        """Upload a file, streamed from disk; give the path under which a create or an update finds it.
+        """Upload a file, streamed from disk, and return its path for a create or an update.
 
-        `signature` is the MD5 of the file, in hex; `sent` is told again and again how many bytes have gone, and of how
-        many.
+        `signature` is the MD5 of the file, in hex. `sent` is called repeatedly with the number of bytes sent and the
+        total number of bytes.
         """
-        from requests_toolbelt import MultipartEncoder, MultipartEncoderMonitor  # noqa: PLC0415 - for whoever uploads
+        from requests_toolbelt import MultipartEncoder, MultipartEncoderMonitor  # noqa: PLC0415 - only uploads need it
 
         path = f"{_AUDIENCE}/file/upload/"
         fields = {
@@ -192,10 +193,10 @@ class TikTok:
         def send() -> models.UploadedFile:
             with file.open("rb") as lines:
                 body = MultipartEncoder({**fields, "file": (file.name, lines, "text/csv")})
-                told = MultipartEncoderMonitor(body, lambda at: sent(at.bytes_read, at.len) if sent else None)
-                return self._transport.call("POST", path, models.UploadedFile, multipart=told)
+                monitor = MultipartEncoderMonitor(body, lambda at: sent(at.bytes_read, at.len) if sent else None)
+                return self._transport.call("POST", path, models.UploadedFile, multipart=monitor)
 
-        return self._repeat(send, harmless=True).file_path
+        return self._repeat(send, idempotent=True).file_path
 
     def create(
         self,
@@ -205,7 +206,7 @@ class TikTok:
         calculate_type: CalculateType,
         retention_in_days: int | None = None,
     ) -> str:
-        """Create an audience and give its id. TikTok makes a second one of the same name without complaint."""
+        """Create an audience and return its id. TikTok allows several audiences of the same name."""
         body: dict[str, Any] = {
             "advertiser_id": advertiser_id,
             "custom_audience_name": name,
@@ -215,11 +216,11 @@ class TikTok:
         if retention_in_days is not None:
             body["retention_in_days"] = retention_in_days
         return self.call(
-            "POST", f"{_AUDIENCE}/create/", models.CreatedAudience, json=body, harmless=False
+            "POST", f"{_AUDIENCE}/create/", models.CreatedAudience, json=body, idempotent=False
         ).custom_audience_id
 
     def update(self, advertiser_id: str, audience_id: str, file_paths: Sequence[str], action: UpdateAction) -> None:
-        """Append, remove or replace identifiers. The action is always sent: without one TikTok replaces."""
+        """Append, remove or replace identifiers. The action is always sent, because TikTok's default is REPLACE."""
         body = {
             "advertiser_id": advertiser_id,
             "custom_audience_id": audience_id,
@@ -227,49 +228,49 @@ class TikTok:
             "action": action.value,
         }
         try:
-            self.call("POST", f"{_AUDIENCE}/update/", Any, json=body, harmless=False)
+            self.call("POST", f"{_AUDIENCE}/update/", Any, json=body, idempotent=False)
         except Refused as refused:
             if refused.code != NO_UPDATE_NEEDED:
                 raise
 
     def delete(self, advertiser_id: str, audience_id: str) -> None:
-        """Delete an audience, with all who are in it; one that is gone already is no error."""
+        """Delete an audience with all its members. If it does not exist, do nothing."""
         body = {"advertiser_id": advertiser_id, "custom_audience_ids": [audience_id]}
         with suppress(NotFound):
             self.call("POST", f"{_AUDIENCE}/delete/", Any, json=body)
 
-    def call(self, method: str, path: str, answer: type[T], *, harmless: bool = True, **content: Any) -> T:
-        """Make any call; one that is not `harmless` is repeated only where TikTok surely did nothing."""
-        return self._repeat(partial(self._transport.call, method, path, answer, **content), harmless=harmless)
+    def call(self, method: str, path: str, answer: type[T], *, idempotent: bool = True, **content: Any) -> T:
+        """Make any call. One that is not `idempotent` is retried only if TikTok certainly did not process it."""
+        return self._repeat(partial(self._transport.call, method, path, answer, **content), idempotent=idempotent)
 
-    def _repeat(self, call: Callable[[], T], *, harmless: bool) -> T:
-        """Make a call, and again where `may_retry` allows it, until patience is at an end."""
-        import tenacity  # noqa: PLC0415 - for whoever calls
+    def _repeat(self, call: Callable[[], T], *, idempotent: bool) -> T:
+        """Make a call, and retry it while `may_retry` and the retry budget allow it."""
+        import tenacity  # noqa: PLC0415 - only calls need it
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(lambda error: isinstance(error, TikTokError)),
             wait=lambda state: pause_s(_error(state), state.attempt_number, random.random()),  # noqa: S311
-            stop=lambda state: self._gives_up(state, harmless=harmless),
+            stop=lambda state: self._gives_up(state, idempotent=idempotent),
             sleep=self._sleep,
             before_sleep=self._note_pause,
             reraise=True,
         )
         return retrying(call)
 
-    def _gives_up(self, state: tenacity.RetryCallState, *, harmless: bool) -> bool:
+    def _gives_up(self, state: tenacity.RetryCallState, *, idempotent: bool) -> bool:
         error, attempt = _error(state), state.attempt_number
         taken = max(state.idle_for, state.seconds_since_start or 0) + state.upcoming_sleep
         if attempt > 1:
-            error.tried = f"It was tried {attempt} times in {taken - state.upcoming_sleep:.0f} s."
+            error.tried = f"Tried {attempt} times in {taken - state.upcoming_sleep:.0f} s."
         return (
-            not may_retry(error, attempt, harmless=harmless)
-            or taken > patience_s(error)
-            or self._paused_s + state.upcoming_sleep > self._patience_s
+            not may_retry(error, attempt, idempotent=idempotent)
+            or taken > retry_budget_s(error)
+            or self._paused_s + state.upcoming_sleep > self._retry_budget_s
         )
 
     def _note_pause(self, state: tenacity.RetryCallState) -> None:
         self._paused_s += state.upcoming_sleep
-        log.warning("%s Trying again in %.0f s.", _error(state).summary, state.upcoming_sleep)
+        log.warning("%s Retrying in %.0f s.", _error(state).summary, state.upcoming_sleep)
 
 
 def _error(state: tenacity.RetryCallState) -> TikTokError:

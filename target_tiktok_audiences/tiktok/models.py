@@ -1,6 +1,6 @@
-"""What TikTok's endpoints take and give, as far as the client uses it.
+"""Parameters and response data of TikTok's endpoints, as far as the client uses them.
 
-Fields keep TikTok's own names. Ids are strings in both directions; unknown fields are ignored.
+Fields have TikTok's names. Ids are strings in requests and responses; unknown fields are ignored.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 
 
 class CalculateType(StrEnum):
-    """Kinds of identifier that a file, and an audience made from it, may hold."""
+    """Kinds of identifiers that a file, and the audience created from it, can contain."""
 
     EMAIL_SHA256 = "EMAIL_SHA256"
     PHONE_SHA256 = "PHONE_SHA256"
@@ -28,7 +28,7 @@ class CalculateType(StrEnum):
 
 
 class UpdateAction(StrEnum):
-    """What an update does with the identifiers of its files; TikTok takes REPLACE when none is sent."""
+    """What an update does with the identifiers of its files. TikTok's default is REPLACE."""
 
     APPEND = "APPEND"
     REMOVE = "REMOVE"
@@ -36,7 +36,7 @@ class UpdateAction(StrEnum):
 
 
 class AudienceType(StrEnum):
-    """Types of audience that TikTok lists; only the first can be changed by files."""
+    """Types of audiences that TikTok lists; only the first can be updated with files."""
 
     CUSTOMER_FILE = "Customer File Audience"
     ENGAGEMENT = "Engagement Audience"
@@ -52,34 +52,34 @@ class AudienceType(StrEnum):
 
 
 class Audience(msgspec.Struct, frozen=True):
-    """An audience as `list/` shows it: what it is, and its times in UTC."""
+    """An audience as `list/` returns it; its times are in UTC."""
 
     audience_id: str
     name: str | None = None
     audience_type: str | None = None
     calculate_type: str | None = None
     cover_num: int | None = None
-    """People matched; 0 while TikTok processes, and it may exceed the identifiers sent."""
+    """Number of matched users; 0 while TikTok processes a change. It can exceed the number of identifiers sent."""
     is_valid: bool = False
     is_expiring: bool = False
-    """Whether it has less than 60 days left."""
+    """Whether it expires in less than 60 days."""
     is_creator: bool = False
     create_time: str | None = None
     expired_time: str | None = None
 
     @property
     def created_at(self) -> datetime | None:
-        """When it was created; None where TikTok does not say."""
+        """Time of its creation; None if TikTok does not report it."""
         return _utc(self.create_time)
 
     @property
     def expires_at(self) -> datetime | None:
-        """When it goes unused for too long and is lost."""
+        """Time at which TikTok deletes it, unless it is used or changed before."""
         return _utc(self.expired_time)
 
 
 class AudienceDetails(msgspec.Struct, frozen=True):
-    """An audience as `get/` shows it; its times are in the advertiser's own zone, so none is taken from here."""
+    """An audience as `get/` returns it. Its times are in the advertiser's time zone and therefore not used."""
 
     audience_id: str
     name: str | None = None
@@ -89,18 +89,18 @@ class AudienceDetails(msgspec.Struct, frozen=True):
     is_valid: bool = False
     is_creator: bool = False
     error_msg: str | None = None
-    """Why the last change failed, possibly hours after TikTok accepted it."""
+    """Why the last change failed; this can appear hours after TikTok accepted the change."""
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):
-    """One change of an audience, and what TikTok says went wrong with it in part."""
+    """One change of an audience, with the error message of a partial failure."""
 
     msg: str | None = None
     opt_time: str | None = None
 
 
 class Advertiser(msgspec.Struct, frozen=True):
-    """An ad account that the token may see."""
+    """An ad account that the token can read."""
 
     advertiser_id: str
     name: str | None = None
@@ -111,14 +111,14 @@ class Advertiser(msgspec.Struct, frozen=True):
 
 
 class GrantedAdvertiser(msgspec.Struct, frozen=True):
-    """An ad account that the token may act for."""
+    """An ad account that the token is granted access to."""
 
     advertiser_id: str
     advertiser_name: str | None = None
 
 
 class PageInfo(msgspec.Struct, frozen=True):
-    """Where a page of a list stands."""
+    """Position of a page in a list."""
 
     page: int
     total_page: int
@@ -139,17 +139,17 @@ class AudienceWithHistory(msgspec.Struct, frozen=True):
 
     @property
     def error(self) -> str | None:
-        """The newest thing TikTok says went wrong with a change, in full or in part.
+        """The latest error of a change that failed in full or in part.
 
-        With the time of that change, where the history tells it: two changes that fail alike are two failures.
+        It includes the time of that change if the history has it, so that two equal failures differ.
         """
         partial = max(
             (entry for entry in self.audience_history if entry.msg),
             key=lambda entry: entry.opt_time or "",
             default=None,
         )
-        said = self.audience_details.error_msg or (partial.msg if partial else None)
-        return f"{said.rstrip('.')} ({partial.opt_time})" if said and partial and partial.opt_time else said
+        message = self.audience_details.error_msg or (partial.msg if partial else None)
+        return f"{message.rstrip('.')} ({partial.opt_time})" if message and partial and partial.opt_time else message
 
 
 class AudienceDetailsPage(msgspec.Struct, frozen=True):
@@ -171,7 +171,7 @@ class GrantedAdvertiserPage(msgspec.Struct, frozen=True):
 
 
 class UploadedFile(msgspec.Struct, frozen=True):
-    """`data` of `dmp/custom_audience/file/upload/`: a path that only the uploading advertiser can use, and soon."""
+    """`data` of `dmp/custom_audience/file/upload/`: a path that expires, and only the same advertiser can use."""
 
     file_path: str
 

@@ -1,4 +1,4 @@
-"""How an app gets a token: a user approves in the browser, and the code that it brings back is exchanged, once.
+"""OAuth authorization code flow: a user approves the app in the browser, and a one-time code is exchanged for a token.
 
 authorization_url → TikTok's page → the redirect → `code_of` → `exchange` → `granted_advertisers`
 """
@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
-from target_tiktok_audiences.tiktok.advertisers import _place
+from target_tiktok_audiences.tiktok.advertisers import sort_key
 from target_tiktok_audiences.tiktok.errors import AccessDenied
 from target_tiktok_audiences.tiktok.models import Advertiser
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 AUDIENCE_MANAGEMENT = 3
-"""The permission that holds those below."""
+"""The scope that includes the scopes below."""
 NEEDED_SCOPES = (30, 31)
 
 _SCOPES = {
@@ -41,11 +41,11 @@ _PRODUCTION = "business-api.tiktok.com"
 
 
 class WrongState(Exception):
-    """An answer to somebody else's question, or a forged one."""
+    """The redirect belongs to another authorization request, or is forged."""
 
 
 class ConsentDenied(Exception):
-    """The user has said no, or TikTok sent no code."""
+    """The user denied access, or TikTok sent no code."""
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -56,40 +56,40 @@ class Token(msgspec.Struct, frozen=True):
 
     @property
     def scopes(self) -> list[int]:
-        """The permissions that were granted, by TikTok's numbers; the user may have granted fewer than were asked."""
+        """TikTok's numbers of the granted scopes; the user can grant fewer than the app requests."""
         return sorted({int(scope) for scope in self.scope if str(scope).isdecimal()})
 
     @property
     def missing_scopes(self) -> list[int]:
-        """The needed permissions that were not granted."""
+        """The required scopes that were not granted."""
         if AUDIENCE_MANAGEMENT in self.scopes:
             return []
         return [scope for scope in NEEDED_SCOPES if scope not in self.scopes]
 
     def __repr__(self) -> str:
-        """Leave the token out."""
+        """Return a representation without the token."""
         return f"Token(scopes={self.scopes})"
 
 
 def authorization_url(api_url: str, app_id: str, state: str, redirect_uri: str) -> str:
-    """Give the address of the page that asks the user; it is served where the API is, but for the sandbox."""
+    """Return the URL of the consent page. It is on the host of the API, except for the sandbox."""
     scheme, host, *_ = urlsplit(api_url)
     query = urlencode({"app_id": app_id, "state": state, "redirect_uri": redirect_uri})
     return urlunsplit((scheme, _PRODUCTION if host == _SANDBOX else host, "/portal/auth", query, ""))
 
 
 def code_of(redirect: str, state: str) -> str:
-    """Take the code from the address to which TikTok has sent the browser back, or from its query alone.
+    """Return the authorization code from the URL that TikTok redirected the browser to, or from its query string.
 
-    TikTok sends a `code` as well, which is of no use. Raises `WrongState` before it looks at anything else, then
-    `ConsentDenied` where there is no code.
+    TikTok also sends a parameter `code`, which is not used. Raises `WrongState` if the state does not match, which is
+    checked first, and `ConsentDenied` if there is no valid code.
     """
     try:
         query = parse_qs(urlsplit(redirect.strip()).query, max_num_fields=20)
     except ValueError:
         query = {}
-    given = query.get("state", [""])[0]
-    if not secrets.compare_digest(given.encode("utf-8", "replace"), state.encode()):
+    returned_state = query.get("state", [""])[0]
+    if not secrets.compare_digest(returned_state.encode("utf-8", "replace"), state.encode()):
         raise WrongState
     code = query.get("auth_code", [""])[0]
     if not re.fullmatch(r"[!-~]{8,1024}", code):
@@ -98,30 +98,33 @@ def code_of(redirect: str, state: str) -> str:
 
 
 def exchange(tiktok: TikTok, app_id: str, app_secret: str, auth_code: str) -> Token:
-    """Make a token of a code. That works once, so it is not tried again unless TikTok surely did nothing."""
+    """Exchange a code for a token. A code works once, so the call is retried only if TikTok did not process it."""
     body = {"app_id": app_id, "secret": app_secret, "auth_code": auth_code, "return_advertiser_ids": False}
-    return tiktok.call("POST", "oauth2/access_token/", Token, json=body, harmless=False)
+    return tiktok.call("POST", "oauth2/access_token/", Token, json=body, idempotent=False)
 
 
 def is_bad_code(error: TikTokError) -> bool:
-    """Tell whether TikTok refused the code itself: it has expired, was used, or is none of its own."""
+    """Return whether TikTok refused the code itself: it is expired, used or unknown."""
     return error.code in _BAD_CODE or "auth code" in error.message.lower()
 
 
 def granted_advertisers(tiktok: TikTok, app_id: str, app_secret: str) -> list[Advertiser]:
-    """List the ad accounts that the client's token may act for, each once, those that can deliver first.
+    """Return the ad accounts that the client's token is granted access to, without duplicates, deliverable ones first.
 
-    Their country and status need a permission of their own, which the app may not have: then these stay unknown.
+    Country and status require a separate scope. If the app lacks it, they are None.
     """
     granted = tiktok.granted_advertisers(app_id, app_secret)
-    found = {each.advertiser_id: Advertiser(each.advertiser_id, each.advertiser_name) for each in granted}
+    accounts = {
+        account.advertiser_id: Advertiser(account.advertiser_id, account.advertiser_name) for account in granted
+    }
     with suppress(AccessDenied):
-        found |= {each.advertiser_id: each for each in tiktok.advertisers(list(found)) if each.advertiser_id in found}
-    return sorted(found.values(), key=_place)
+        details = tiktok.advertisers(list(accounts))
+        accounts |= {account.advertiser_id: account for account in details if account.advertiser_id in accounts}
+    return sorted(accounts.values(), key=sort_key)
 
 
 def scopes_in_words(scopes: Sequence[int]) -> str:
-    """Name permissions, with TikTok's numbers; not those that another holds."""
+    """Return the names of scopes with TikTok's numbers, without scopes that another one includes."""
     if AUDIENCE_MANAGEMENT in scopes:
         scopes = [scope for scope in scopes if scope == AUDIENCE_MANAGEMENT or scope not in _SCOPES]
     return ", ".join(f"{_SCOPES[scope]} ({scope})" if scope in _SCOPES else str(scope) for scope in scopes) or "nothing"

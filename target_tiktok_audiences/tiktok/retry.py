@@ -1,4 +1,4 @@
-"""Which calls are worth making again, and when."""
+"""Decide which calls are retried, and when."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.tiktok.errors import TikTokError
 
 
-CALL_PATIENCE_S = 900.0
-"""The most that one call may take, from its first attempt to its last."""
-RUN_PATIENCE_S = 3600.0
-"""The most that all calls of a run may spend in pauses."""
-_UNREACHABLE_PATIENCE_S = 120.0  # a wrong `api_url` does not mend itself
-_LONGEST_PAUSE_S = 300.0  # TikTok's advice for its own faults, and for limits by the minute
+CALL_RETRY_BUDGET_S = 900.0
+"""Maximum time of one call in seconds, from its first attempt to its last."""
+RUN_RETRY_BUDGET_S = 3600.0
+"""Maximum total of all pauses of a run, in seconds."""
+_UNREACHABLE_RETRY_BUDGET_S = 120.0  # a wrong `api_url` does not fix itself
+_LONGEST_PAUSE_S = 300.0  # TikTok's advice for its own errors, and for limits per minute
 
 
-def may_retry(error: TikTokError, attempt: int, *, harmless: bool) -> bool:
-    """Tell whether a call whose attempt (from 1) failed may be made again within this run.
+def may_retry(error: TikTokError, attempt: int, *, idempotent: bool) -> bool:
+    """Return whether a call whose attempt (from 1) failed can be retried within this run.
 
-    `harmless` says that doing it twice is no harm: reading, and uploading a file. TikTok knows no idempotency
-    key, so a create or an update is repeated only where it surely did nothing.
+    Reading and uploading a file are `idempotent`. TikTok has no idempotency keys, so a create or an update is
+    retried only if the error is safe to retry: TikTok did not process the call.
     """
     if isinstance(error, SignatureMismatch) and attempt > 1:
         return False
-    return error.transient and (harmless or error.certain)
+    return error.transient and (idempotent or error.safe_to_retry)
 
 
-def patience_s(error: TikTokError) -> float:
-    """Give the seconds for which a call that fails so is made again."""
-    return _UNREACHABLE_PATIENCE_S if isinstance(error, Unreachable) else CALL_PATIENCE_S
+def retry_budget_s(error: TikTokError) -> float:
+    """Return how many seconds a call that fails with this error is retried."""
+    return _UNREACHABLE_RETRY_BUDGET_S if isinstance(error, Unreachable) else CALL_RETRY_BUDGET_S
 
 
 def pause_s(error: TikTokError, attempt: int, jitter: float) -> float:
-    """Give the seconds to wait after the given attempt (from 1); `jitter` is a random number in 0..1.
+    """Return the seconds to wait after an attempt (from 1); `jitter` is a random number in 0..1.
 
-    TikTok sends no Retry-After. A limit by the second is over in the next second, one by the minute wants five
-    minutes. Where the text does not tell which it is, the third refusal says that it is not by the second. Anything
-    else is met with growing pauses.
+    TikTok sends no Retry-After. A limit per second ends in the next second; for a limit per minute TikTok asks for a
+    pause of five minutes. If the message does not name the period, the third refusal in a row is treated as a limit
+    per minute. All other errors have exponentially growing pauses.
     """
     if isinstance(error, RateLimited):
         text = error.message.upper()

@@ -1,7 +1,8 @@
-"""One request and its answer.
+"""Send one request and read its response.
 
-Every answer is HTTP 200 with a `code`; 0 alone is success. The token travels in the header `Access-Token`, never in a
-URL (the app's secret must, in the one call that asks for it); redirects are not followed, so that it goes nowhere else.
+Every response of TikTok is HTTP 200 with a `code`; only 0 is success. The token is sent in the header `Access-Token`,
+never in a URL (one endpoint requires the app's secret in its URL). Redirects are not followed, so that the token is not
+sent to another host.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 30
 ANSWER_TIMEOUT_S = 120
-"""For the first byte of an answer, and again for all of the rest."""
+"""For the first byte of a response, and again for the rest of it."""
 LARGEST_ANSWER_BYTES = 64_000_000
 
 T = TypeVar("T")
 
 
 class Envelope(msgspec.Struct):
-    """What wraps every answer; `data` may be absent."""
+    """Envelope of every response; `data` can be absent."""
 
     code: int
     message: str | None = ""
@@ -48,7 +49,7 @@ class Envelope(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Call:
-    """One answered call."""
+    """A call that TikTok answered."""
 
     path: str
     code: int
@@ -56,12 +57,12 @@ class Call:
 
     @property
     def changes(self) -> bool:
-        """Whether it was made to change an audience."""
+        """Whether the call was to change an audience."""
         return self.path.endswith(("/create/", "/update/", "/delete/"))
 
 
 class Transport:
-    """The way to TikTok: a token, a host, and what was answered so far."""
+    """HTTP transport: the token, the host and the calls answered so far."""
 
     def __init__(
         self,
@@ -79,23 +80,23 @@ class Transport:
         if self._url.startswith("http://"):
             self._session.trust_env = False  # http stays on this machine, so no proxy may see the token
         self._dated: tuple[datetime, float] | None = None
-        """What TikTok's last answer said of the time, and when by this machine's own count."""
+        """Date of TikTok's last response, and this machine's monotonic time when it arrived."""
         self.calls: list[Call] = []
 
     @property
     def date(self) -> datetime | None:
-        """TikTok's clock: as its last answer gave it, and the seconds since then."""
+        """TikTok's time: the date of its last response plus the seconds since then; None before the first response."""
         if self._dated is None:
             return None
         date, at = self._dated
         return date + timedelta(seconds=int(time.monotonic() - at))
 
     def hide(self, secret: str) -> None:
-        """Let no text of TikTok's quote this, as it may not quote the token."""
+        """Mask this secret in all responses, like the token."""
         self._secrets.add(secret.encode())
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._session.close()
 
     def call(
@@ -108,13 +109,13 @@ class Transport:
         json: Mapping[str, Any] | None = None,
         multipart: MultipartEncoderMonitor | None = None,
     ) -> T:
-        """Make one call and read the `data` of its answer as the given shape."""
+        """Make one call and return the `data` of its response as the type `answer`."""
         headers = {"User-Agent": self._user_agent}
         if self._token:
             headers["Access-Token"] = self._token
         if multipart:
             headers["Content-Type"] = multipart.content_type
-        with _no_foreign_errors(path):
+        with _translate_errors(path):
             response = self._session.request(
                 method,
                 f"{self._url}/{path}",
@@ -133,10 +134,10 @@ class Transport:
         return self._read(path, response.status_code, content, answer)
 
     def _read(self, path: str, status: int, content: bytes, answer: type[T]) -> T:
-        """Unwrap an answer. The code in the body counts before the HTTP status, as TikTok says."""
+        """Unwrap a response. The code in the body takes precedence over the HTTP status, as TikTok documents."""
         try:
             for secret in self._secrets:
-                content = content.replace(secret, b"***")  # nothing that TikTok says may quote one
+                content = content.replace(secret, b"***")  # no message may quote a secret
             envelope = msgspec.json.decode(content, type=Envelope)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise _http_error(path, status) from None
@@ -152,36 +153,38 @@ class Transport:
         try:
             return msgspec.json.decode(envelope.data, type=answer)
         except msgspec.DecodeError:
-            raise NoAnswer(path, f"the data of request {envelope.request_id} have an unknown shape") from None
+            raise NoAnswer(
+                path, f"the data of request {envelope.request_id} does not have the documented structure"
+            ) from None
 
 
 def _content(path: str, response: requests.Response) -> bytes:
-    """Read the body of an answer, within limits: a timeout of the socket begins anew with every byte."""
+    """Read the body of a response, within limits of size and time: each byte restarts the timeout of a socket."""
     deadline = time.monotonic() + ANSWER_TIMEOUT_S
     content = b""
     while block := response.raw.read1(1 << 16, decode_content=True):
         content += block
         if len(content) > LARGEST_ANSWER_BYTES:
-            raise NoAnswer(path, f"its answer has more than {LARGEST_ANSWER_BYTES:,} bytes")
+            raise NoAnswer(path, f"the response exceeds {LARGEST_ANSWER_BYTES:,} bytes")
         if time.monotonic() > deadline:
-            raise NoAnswer(path, f"its answer has not ended after {ANSWER_TIMEOUT_S} s")
+            raise NoAnswer(path, f"the response was not complete after {ANSWER_TIMEOUT_S} s")
     return content
 
 
 def _http_error(path: str, status: int) -> TikTokError:
-    if status == 429:  # noqa: PLR2004 - before TikTok's own limits, which come as codes
+    if status == 429:  # noqa: PLR2004 - from a server before TikTok's API, whose limits come as codes
         return Unreachable(path, "HTTP status 429, too many requests", advice=_EDGE)
-    if 300 <= status < 500 and status != 408:  # noqa: PLR2004 - whoever answered did nothing; 408: who knows
-        return NotTikTok(path, f"HTTP status {status}, which is no answer of TikTok's API")
-    return NoAnswer(path, f"HTTP status {status} and no JSON answer")
+    if 300 <= status < 500 and status != 408:  # noqa: PLR2004 - the request was not processed; 408: unknown
+        return NotTikTok(path, f"HTTP status {status}, which is not a response of TikTok's API")
+    return NoAnswer(path, f"HTTP status {status} without a JSON response")
 
 
-_EDGE = "Run fewer pipelines at a time; if it stays, check the proxy."
+_EDGE = "Run fewer pipelines at a time; if the error persists, check the proxy."
 
 
 @contextmanager
-def _no_foreign_errors(path: str) -> Iterator[None]:
-    """Turn the errors of requests and urllib3 into ours, without their texts, which quote URLs."""
+def _translate_errors(path: str) -> Iterator[None]:
+    """Raise errors of requests and urllib3 as `TikTokError`, without their texts, which quote URLs."""
     try:
         yield
     except (requests.RequestException, urllib3.exceptions.HTTPError) as exc:
@@ -190,7 +193,7 @@ def _no_foreign_errors(path: str) -> Iterator[None]:
 
 
 def _causes(exc: BaseException) -> Iterator[BaseException]:
-    """Give an error and what caused it, from the outside in; requests hides causes in arguments."""
+    """Yield an error and its causes, outermost first; requests has causes in its arguments."""
     yield exc
     inside = [*exc.args, getattr(exc, "reason", None), exc.__cause__]
     for cause in inside:
@@ -201,11 +204,11 @@ def _causes(exc: BaseException) -> Iterator[BaseException]:
 def _kind(causes: Sequence[BaseException]) -> type[TikTokError]:
     if any(isinstance(cause, OSError) and cause.errno in {errno.EMFILE, errno.ENFILE} for cause in causes):
         return OutOfHandles
-    return Unreachable if any(map(_never_left, causes)) else NoAnswer
+    return Unreachable if any(map(_not_sent, causes)) else NoAnswer
 
 
-def _never_left(cause: BaseException) -> bool:
-    """Tell whether a connection was surely never made. Of the errors of TLS, these two end its handshake."""
+def _not_sent(cause: BaseException) -> bool:
+    """Return whether the connection was certainly not made. Of the TLS errors, these two occur in the handshake."""
     no_tls = isinstance(cause, ssl.SSLCertVerificationError) or getattr(cause, "reason", "") == "WRONG_VERSION_NUMBER"
     return no_tls or isinstance(
         cause,
@@ -220,14 +223,14 @@ def _never_left(cause: BaseException) -> bool:
 
 
 def _why(causes: Sequence[BaseException]) -> str:
-    """Say it in the words of the system, which quote nothing."""
+    """Describe the error in the words of the operating system, which quote no data."""
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"certificate not accepted ({cause.verify_message})"
+            return f"the certificate was not accepted ({cause.verify_message})"
         if isinstance(cause, (TimeoutError, requests.Timeout)):
             return "timed out"
-    said = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
-    return said[-1] if said else f"the connection broke off ({type(causes[-1]).__name__})"
+    messages = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
+    return messages[-1] if messages else f"the connection broke ({type(causes[-1]).__name__})"
 
 
 def _date(response: requests.Response) -> datetime | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         ({"batch_size_rows": 0}, ["`batch_size_rows` must be at least 1"]),
         ({"retention_in_days": 366}, ["`retention_in_days` must be at most 365"]),
         ({"advertiser_id": True}, ["`advertiser_id` must be string or integer"]),
-        ({"audiences": [{"steam": "x"}]}, ["`audiences[0]` unknown setting `steam`; is `stream` meant?"]),
+        ({"audiences": [{"steam": "x"}]}, ["`audiences[0]` unknown setting `steam`; did you mean `stream`?"]),
         ({"audiences": {"customers": {}}}, ["`audiences` must be array"]),
         ({"audiences": [{"contract": "X"}]}, ["`audiences[0].contract` must be one of"]),
         ({"stream_maps": {"a": 5}}, ["`stream_maps.a`"]),
@@ -35,12 +35,11 @@ def test_a_wrong_configuration_ends_the_run_with_one_line_that_quotes_no_value(
 ) -> None:
     outcome = target.run([], **config)
     assert outcome.exit_code == 1
-    for word in ["The settings are not right", *words]:
+    for word in ["The settings are not valid", *words]:
         assert word in outcome.last_line
     assert "SECRETTOKEN" not in outcome.log
 
 
 def test_a_setting_that_nobody_reads_is_told(target: Target) -> None:
-    assert (
-        "Ignoring unknown setting `audiance_name`; is `audience_name` meant?" in target.run([], audiance_name="x").log
-    )
+    log = target.run([], audiance_name="x").log
+    assert "Ignoring unknown setting `audiance_name`; did you mean `audience_name`?" in log

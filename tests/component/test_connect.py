@@ -607,7 +607,7 @@ def test_a_lost_answer_to_the_exchange_is_not_asked_for_again(tiktok: Client) ->
     tiktok.fault(path="/oauth2/access_token/", drop="after")
     pauses: list[float] = []
     client = TikTok("", tiktok.base, sleep=pauses.append, secrets=[SECRET, code])
-    with pytest.raises(TikTokError, match="no clear answer") as raised:
+    with pytest.raises(TikTokError, match="no valid response") as raised:
         exchange(client, "emulator-app", SECRET, code)
     assert len(pauses) == 1, "what TikTok surely did not do is tried again"
     assert [call["path"] for call in tiktok.requests()] == ["/oauth2/access_token/"] * 2

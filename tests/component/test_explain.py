@@ -14,7 +14,7 @@ from support.terminal import COLUMNS, EXECUTABLE, environment, piped, typed
 
 from target_tiktok_audiences.cli.explain import explain, explanation
 from target_tiktok_audiences.contracts.contract import CONTRACTS
-from target_tiktok_audiences.contracts.rejection import ADVICE, MEANING, Rejection
+from target_tiktok_audiences.contracts.rejection import Rejection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,39 +44,39 @@ def answer(value: str, contract: str, digest: str | None = None, country: str | 
     ("contract", "value", "country", "text", "differences"),
     [
         ("EMAIL_SHA256", ADDRESS, None, NORMAL, []),
-        ("EMAIL_SHA256", ADDRESS, None, ADDRESS.lower(), ["white space was kept"]),
-        ("EMAIL_SHA256", "a b@x.org ", None, "a b@x.org", ["white space was only trimmed"]),
+        ("EMAIL_SHA256", ADDRESS, None, ADDRESS.lower(), ["whitespace was kept"]),
+        ("EMAIL_SHA256", "a b@x.org ", None, "a b@x.org", ["whitespace was only trimmed"]),
         ("EMAIL_SHA256", ADDRESS, None, ADDRESS.strip(), ["upper and lower case were kept"]),
-        ("EMAIL_SHA256", ADDRESS, None, ADDRESS.strip().upper(), ["letters were made upper case"]),
-        ("EMAIL_SHA256", ADDRESS, None, NORMAL.replace("+news", ""), ["the +tag before the @ was dropped"]),
+        ("EMAIL_SHA256", ADDRESS, None, ADDRESS.strip().upper(), ["letters were converted to upper case"]),
+        ("EMAIL_SHA256", ADDRESS, None, NORMAL.replace("+news", ""), ["the +tag before the @ was removed"]),
         ("EMAIL_SHA256", "a.b@x.org", None, "ab@x.org", ["dots before the @ were removed"]),
-        ("EMAIL_SHA256", "a.b@x.org", None, "ab@xorg", ["all dots were removed, those after the @ too"]),
+        ("EMAIL_SHA256", "a.b@x.org", None, "ab@xorg", ["all dots were removed, including those after the @"]),
         (
             "EMAIL_SHA256",
             "a.b+c@x.org",
             None,
             "ab@x.org",
-            ["the +tag before the @ was dropped", "dots before the @ were removed"],
+            ["the +tag before the @ was removed", "dots before the @ were removed"],
         ),
-        ("EMAIL_SHA256", "a@x.org", None, "a@x.org\n", ["a line end was hashed with it"]),
-        ("EMAIL_SHA256", "a@x.org", None, sha256("a@x.org"), ["the digest was hashed once more, as lower-case hex"]),
+        ("EMAIL_SHA256", "a@x.org", None, "a@x.org\n", ["a line break was hashed with it"]),
+        ("EMAIL_SHA256", "a@x.org", None, sha256("a@x.org"), ["the digest was hashed again, as lower-case hex"]),
         (
             "EMAIL_SHA256",
             "a@x.org",
             None,
             sha256("a@x.org").upper(),
-            ["the digest was hashed once more, as upper-case hex"],
+            ["the digest was hashed again, as upper-case hex"],
         ),
         ("PHONE_SHA256", PHONE, "US", "+16577770000", []),
-        ("PHONE_SHA256", PHONE, "US", "16577770000", ["the plus sign was dropped"]),
-        ("PHONE_SHA256", PHONE, "US", "6577770000", ["the country code was dropped, and the plus sign with it"]),
-        ("PHONE_SHA256", PHONE, "US", PHONE, ["the number was taken exactly as it is written"]),
+        ("PHONE_SHA256", PHONE, "US", "16577770000", ["the plus sign was removed"]),
+        ("PHONE_SHA256", PHONE, "US", "6577770000", ["the country code and the plus sign were removed"]),
+        ("PHONE_SHA256", PHONE, "US", PHONE, ["the number was not changed"]),
         (
             "PHONE_SHA256",
             PHONE,
             "US",
             "+6577770000",
-            ["all but its digits was removed, and a plus sign put before them"],
+            ["all characters except digits were removed, and a plus sign was added"],
         ),
         ("PHONE_SHA256", PHONE, None, "+16577770000", ["the country code of US was added"]),
         (
@@ -84,16 +84,16 @@ def answer(value: str, contract: str, digest: str | None = None, country: str | 
             "0151 23456789",
             "US",
             "4915123456789",
-            ["the country code of DE was added", "the plus sign was dropped"],
+            ["the country code of DE was added", "the plus sign was removed"],
         ),
         (
             "PHONE_SHA256",
             "0151 23456789",
             "DE",
             "015123456789",
-            ["the country code was dropped, and a leading zero kept"],
+            ["the country code was removed, and a leading zero was kept"],
         ),
-        ("PHONE_SHA256", "0151 23456789", "DE", "004915123456789", ["two zeros stand for the plus sign"]),
+        ("PHONE_SHA256", "0151 23456789", "DE", "004915123456789", ["the plus sign was replaced with two zeros"]),
         (
             "PHONE_SHA256",
             "0151 23456789",
@@ -101,18 +101,18 @@ def answer(value: str, contract: str, digest: str | None = None, country: str | 
             "+49015123456789",
             ["a leading zero was kept after the country code"],
         ),
-        ("PHONE_SHA256", "00 12", None, "12", ["all but its digits was removed, and leading zeros dropped"]),
+        ("PHONE_SHA256", "00 12", None, "12", ["all characters except digits and all leading zeros were removed"]),
         ("GAID_SHA256", GAID, None, GAID.lower(), []),
         ("GAID_SHA256", GAID, None, GAID, ["upper and lower case were kept"]),
         ("IDFA_SHA256", GAID, None, GAID.lower().replace("-", ""), ["dashes were removed"]),
-        ("IDFA_SHA256", f"{GAID} ", None, f"{GAID.lower()} ", ["white space was kept"]),
-        ("EMAIL_SHA256", sha256("x"), None, sha256("x"), ["it was hashed already, and was hashed once more"]),
+        ("IDFA_SHA256", f"{GAID} ", None, f"{GAID.lower()} ", ["whitespace was kept"]),
+        ("EMAIL_SHA256", sha256("x"), None, sha256("x"), ["it was already hashed, and was hashed again"]),
         (
             "PHONE_SHA256",
             sha256("x"),
             None,
             sha256("x").upper(),
-            ["it was hashed already, and was hashed once more", "letters were made upper case"],
+            ["it was already hashed, and was hashed again", "letters were converted to upper case"],
         ),
         ("EMAIL_SHA256", "a@x.org", None, "b@x.org", None),
         ("PHONE_SHA256", "no number", None, "12", None),
@@ -141,7 +141,11 @@ def test_the_digest_is_the_one_that_a_run_makes() -> None:
 
 
 def test_every_reason_has_words_and_something_to_do() -> None:
-    assert MEANING.keys() == ADVICE.keys() == set(Rejection)
+    for reason in Rejection:
+        assert reason.meaning[0].islower()
+        assert reason.meaning[-1] != "."
+        assert reason.advice[0].isupper()
+        assert reason.advice[-1] == "."
 
 
 def test_a_rejected_value_ends_with_exit_code_1_and_its_reason(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def check(outcome: Outcome, row: Row, endpoint: Endpoint, target: Target) -> Non
     assert outcome.exit_code == end.exit_code, outcome.log
     least, most = end.pauses_s
     assert least <= sum(target.pauses) <= most
-    assert outcome.log.count("Trying again in") == len(target.pauses)
+    assert outcome.log.count("Retrying in") == len(target.pauses)
     if end not in {DONE, FOUND}:
         assert row.advice in (outcome.last_line if end.exit_code else outcome.log)
     if end.exit_code and "code" in row.order:
@@ -152,7 +152,7 @@ def check_calls(row: Row, endpoint: Endpoint, made: int) -> None:
 
 def wait_for_effect(row: Row, endpoint: Endpoint, there: Callable[[], bool]) -> None:
     """Let the emulator do what the client no longer waits for."""
-    if row.what.endswith("done later") and endpoint.column in {"creating", "updating"}:
+    if row.what.endswith("takes effect later") and endpoint.column in {"creating", "updating"}:
         deadline = time.monotonic() + 10
         while not there():
             assert time.monotonic() < deadline, "it was never done"

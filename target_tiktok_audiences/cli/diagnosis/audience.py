@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from target_tiktok_audiences.cli.diagnosis.model import Finding, Outcome
-from target_tiktok_audiences.contracts.rejection import ADVICE, MEANING, Rejection
+from target_tiktok_audiences.contracts.rejection import Rejection
 from target_tiktok_audiences.reporting.formatting import format_count, format_duration
 from target_tiktok_audiences.sync.overview import State
 from target_tiktok_audiences.tiktok.models import AudienceType
@@ -215,7 +215,7 @@ def _rejects(runs: Sequence[dict[str, Any]]) -> Finding:
     if rejected * 100 < identifiers * MANY_REJECTS:
         return Finding("rejects", Outcome.OK, seen)
     main = {reason for reason, count in reasons.items() if count * 100 >= rejected * A_MAIN_REASON}
-    todo = " ".join(f"{each.value} ({MEANING[each]}): {ADVICE[each]}" for each in Rejection if each.value in main)
+    todo = " ".join(f"{each.value} ({each.meaning}): {each.advice}" for each in Rejection if each.value in main)
     return Finding("rejects", Outcome.WARNING, seen, todo)
 
 

@@ -67,7 +67,7 @@ FAILED, WARNING = Outcome.FAILED, Outcome.WARNING
         ({"ahead": timedelta(minutes=-6)}, "clock", WARNING, "Set the clock"),
         ({"user_error": refused(40105)}, "token", FAILED, "was revoked"),
         ({"user_error": refused(40102)}, "token", FAILED, "has expired"),
-        ({"user_error": refused(40104)}, "token", FAILED, "arrives empty"),
+        ({"user_error": refused(40104)}, "token", FAILED, "received an empty token"),
         ({"user_error": refused(40106)}, "token", FAILED, "Admin or Operator"),
         ({"granted": None, "granted_error": refused(40113)}, "app", FAILED, "`app_secret`"),
         ({"ledger_path": None}, "ledger_path", WARNING, "a folder that lasts"),

@@ -71,8 +71,8 @@ def test_null_means_the_default() -> None:
     ("config", "words"),
     [
         ({"access_token": " "}, ["`access_token` is empty"]),
-        ({"access_token": "a b"}, ["`access_token` holds white space"]),
-        ({"access_token": "a\n"}, ["`access_token` holds white space"]),
+        ({"access_token": "a b"}, ["`access_token` contains whitespace"]),
+        ({"access_token": "a\n"}, ["`access_token` contains whitespace"]),
         ({"contract": None}, ["`contract` is missing", "EMAIL_SHA256"]),
         ({"advertiser_id": None}, ["`advertiser_id` is missing"]),
         ({"advertiser_id": "my account"}, ["`advertiser_id` must be a number"]),
