@@ -1,7 +1,7 @@
 """Fault table: how a run ends for each persistent fault of TikTok or the connection, at each endpoint.
 
-scripts/docs.py generates docs/reference/faults.md from it; tests/component/test_fault_table.py runs one row of each kind,
-and with `--long` every row.
+scripts/docs.py generates docs/reference/faults.md from it; tests/component/test_fault_table.py runs one row
+of each kind, and with `--long` every row.
 """
 
 from __future__ import annotations
