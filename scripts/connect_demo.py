@@ -96,7 +96,7 @@ def _play(process: subprocess.Popen[str]) -> None:
     asked = requests.get(url, timeout=PATIENCE)
     _show("browser", *re.findall(r"<(?:h1|li)>(.*?)</", asked.text), "[Approve]  [Deny]")
     answer = requests.post(url, data={"decision": "approve"}, timeout=PATIENCE)
-    while "TikTok has answered" in answer.text:
+    while "TikTok has responded" in answer.text:
         answer = requests.get(answer.url, timeout=PATIENCE)
     out.print("\n  TikTok has sent the browser back to the command's own page.")
     options = re.findall(r"<option value=.*?>(.*?)</option>", answer.text)

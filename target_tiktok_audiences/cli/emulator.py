@@ -1,4 +1,4 @@
-"""The subcommand `emulator`: a local TikTok Business API."""
+"""`emulator`: serve a local TikTok Business API."""
 
 from __future__ import annotations
 
@@ -22,36 +22,34 @@ NEEDED = ("python_multipart", "starlette", "uvicorn")
     "advertiser_ids",
     multiple=True,
     default=["7000000000000000001"],
-    help="Advertiser to begin with; may be repeated.",
+    help="ID of an initial advertiser; may be repeated.",
 )
-@click.option("--app-id", default="emulator-app", help="App that may ask for tokens.")
+@click.option("--app-id", default="emulator-app", help="ID of the app that can request tokens.")
 @click.option("--app-secret", default="emulator-secret", help="Secret of that app.")
 @click.option(
     "--processing-hours",
     default=24.0,
     type=click.FloatRange(min=0),
-    help="How long a change is processed, and its audience locked.",
+    help="How long TikTok processes a change and locks its audience.",
 )
-@click.option(
-    "--match-rate", default=1.0, type=click.FloatRange(min=0), help="People found on TikTok for each identifier."
-)
+@click.option("--match-rate", default=1.0, type=click.FloatRange(min=0), help="TikTok users matched per identifier.")
 @click.option(
     "--floor",
     default="async",
     type=click.Choice(["async", "sync"]),
-    help="Whether a change that would leave fewer than 1,000 fails when processed, or is refused at once.",
+    help="Whether a change that leaves fewer than 1,000 fails during processing (async) or is rejected at once (sync).",
 )
 @click.option(
     "--floor-counts",
     default="matched",
     type=click.Choice(["matched", "rows"]),
-    help="What has to be 1,000: people matched, or identifiers.",
+    help="What the minimum of 1,000 counts: matched users, or identifiers (rows).",
 )
 @click.option(
     "--editable-while-processing",
     default=False,
     is_flag=True,
-    help="Let a valid audience stay valid, and take changes, while a change is processed.",
+    help="Keep a valid audience valid and editable while a change is processed.",
 )
 @click.option(
     "--list-lag-seconds",
@@ -61,18 +59,18 @@ NEEDED = ("python_multipart", "starlette", "uvicorn")
 )
 @click.option("--file-hours", default=24.0, type=click.FloatRange(min=0), help="How long an uploaded file can be used.")
 @click.option(
-    "--single-use-files", default=False, is_flag=True, help="Let a file be used in one create or update only."
+    "--single-use-files", default=False, is_flag=True, help="Allow each file to be used in only one create or update."
 )
 @click.option(
     "--qps",
     default=10,
     type=click.IntRange(min=0),
-    help="Requests a second before TikTok's 40100; 0 lifts the limit.",
+    help="Requests per second before error 40100; 0 disables the limit.",
 )
 def emulator(*, host: str, port: int, **options: Any) -> None:
-    """Serve a local TikTok Business API, to try out and test pipelines without TikTok.
+    """Serve a local TikTok Business API, to test pipelines without TikTok.
 
-    It keeps everything in memory, and forgets it when it ends.
+    All data is in memory and is lost when the emulator stops.
     """
     if any(find_spec(module) is None for module in NEEDED):
         fail(lacks_extra("The emulator", "emulator"))

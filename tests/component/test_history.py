@@ -78,7 +78,7 @@ def test_a_table_and_sparks(filled: Target) -> None:
         "Why is it smaller",
         "email_syntax 2",
         "1,250 of 1,251 given",
-        "The last run said: TikTok is processing",
+        "Message of the last run: TikTok is processing",
         "The last 3 of 3 runs",
         "TikTok last showed 1,200, or 100 for each 100",
     ):
