@@ -148,14 +148,16 @@ def _course(counts: Sequence[int | None]) -> str:
 
 def _run(run: JournalEntry) -> dict[str, Any]:
     rejected = ", ".join(f"{why} {count:,}" for why, count in run.rejected.items())
-    people = {"added": run.added, "removed": run.removed, "waiting": run.waiting}
-    given = (
-        f"{run.delivered:,} given" if run.delivered == run.desired else f"{run.delivered:,} of {run.desired:,} given"
+    changes = {"added": run.added, "removed": run.removed, "pending": run.waiting}
+    delivered = (
+        f"{run.delivered:,} delivered"
+        if run.delivered == run.desired
+        else f"{run.delivered:,} of {run.desired:,} delivered"
     )
     return {
         "at": run.at[:16].replace("T", " "),
         "outcome": f"{run.outcome} {run.plan or ''}".strip(),
         "records": [f"{run.books['read']:,} read", *([f"rejected: {rejected}"] if rejected else [])],
-        "people": [given, *(f"{count:,} {what}" for what, count in people.items() if count)],
+        "people": [delivered, *(f"{count:,} {what}" for what, count in changes.items() if count)],
         "size": run.size,
     }

@@ -299,7 +299,7 @@ def test_on_a_terminal_and_without_one(healthy: Target) -> None:
     checked(healthy)
     ended = typed("check", "--config", "config.json", folder=healthy.folder)
     assert ended.exit_code == 0
-    assert ended.lines[-1] == "All is well."
+    assert ended.lines[-1] == "All checks passed."
     assert max(map(len, ended.lines)) <= COLUMNS
     checked(healthy, access_token="emulator-other")
     ended = piped("check", "--config", "config.json", folder=healthy.folder)

@@ -299,7 +299,7 @@ def test_an_answer_with_a_wrong_state_is_ignored(config: str, tmp_path: Path) ->
         browser = Browser(approve(url))
         browser.choose(ADVERTISER)
         assert running.ended() == 0
-    assert running.stderr.count("wrong `state`") == 1
+    assert running.stderr.count("invalid `state`") == 1
 
 
 def test_other_pages_of_the_browser_get_nowhere(config: str, tmp_path: Path) -> None:
@@ -383,8 +383,8 @@ def test_what_is_wrong_is_told_before_anything_is_asked(config: str, tiktok: Cli
             (["--config", config, "--save", "vault"], 1, "--save accepts env, env:PATH or meltano."),
             (["--config", config, "--save", "env:no/where"], 1, "cannot be written"),
             (["--config", config, "--save", "env:."], 1, "cannot be written"),
-            (["--config", config, "--save", "meltano"], 1, "no meltano.yml here or above"),
-            (["--config", config, "--save", "env", "--no-browser"], 1, "asks in the terminal, and there is none"),
+            (["--config", config, "--save", "meltano"], 1, "No meltano.yml found in this folder or its parents"),
+            (["--config", config, "--save", "env", "--no-browser"], 1, "--no-browser needs a terminal"),
             (["--config", config, "--print", "--port", str(taken.getsockname()[1])], 1, "Address already in use"),
             (["--config", str(tmp_path / "token.json"), "--print"], 2, "`app_id` is missing"),
             (["--config", str(tmp_path / "token.json"), "--print"], 2, "`app_secret` is missing"),
@@ -419,7 +419,7 @@ def test_the_demo_plays_the_user_and_leaves_nothing_behind(tmp_path: Path) -> No
         timeout=60,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    for words in ("[Approve]", "not active: disabled", "Connected", "mode 600", "TikTok takes the token"):
+    for words in ("[Approve]", "not active: disabled", "Connected", "mode 600", "TikTok accepts the token"):
         assert words in ended.stdout
     assert not re.search("emulator-[0-9a-f]{32}", ended.stdout + ended.stderr)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("connect-")] == []

@@ -60,9 +60,9 @@ def test_a_signal_ends_it_between_two_ledgers(filled: Target, tiktok: Client) ->
     filled.run(stream_of(1, 1600, "b"), audience_name="Other")
     with mock.patch.object(Ledger, "forgetting", forget_and_be_signalled):
         told = run_forget(filled, "b")
-    assert (told.exit_code, told.output.count("is forgotten")) == (128 + signal.SIGTERM, 1)
+    assert (told.exit_code, told.output.count("was deleted from the ledger of")) == (128 + signal.SIGTERM, 1)
     tiktok.advance(49)
-    assert run_forget(filled, "b", "--force").output.count("is forgotten") == 1
+    assert run_forget(filled, "b", "--force").output.count("was deleted from the ledger of") == 1
 
 
 def test_what_nobody_knows_is_no_success(filled: Target) -> None:
