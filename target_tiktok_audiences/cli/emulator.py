@@ -36,7 +36,7 @@ def _flag(option: Field[Any]) -> Callable[[Callable[..., None]], Callable[..., N
     return click.option(
         f"--{(option.name.removesuffix('s') if several else option.name).replace('_', '-')}",
         option.name,
-        default=option.default,
+        default=list(option.default) if several else option.default,
         type=kind,
         is_flag=isinstance(option.default, bool),
         multiple=several,
