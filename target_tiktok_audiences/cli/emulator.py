@@ -25,7 +25,10 @@ def _emulator_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _flag(option: Field[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    several = isinstance(option.default, tuple)
+    default: Any = option.default
+    several = isinstance(default, tuple)
+    if several:
+        default = list(default)
     kind: click.ParamType[Any] | None = None
     if option.metadata["choices"]:
         kind = click.Choice(option.metadata["choices"])
@@ -36,7 +39,7 @@ def _flag(option: Field[Any]) -> Callable[[Callable[..., None]], Callable[..., N
     return click.option(
         f"--{(option.name.removesuffix('s') if several else option.name).replace('_', '-')}",
         option.name,
-        default=list(option.default) if several else option.default,
+        default=default,
         type=kind,
         is_flag=isinstance(option.default, bool),
         multiple=several,
