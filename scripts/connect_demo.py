@@ -1,4 +1,4 @@
-"""`scripts/demo --connect`: from an app to a token that is kept, against the emulator, with or without a browser."""
+"""`scripts/demo --connect`: connect an app and store its token, against the emulator, with or without a browser."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ out = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
 
 
 def main() -> int:
-    """Walk through it; give the exit code."""
-    out.print("[bold]An app, an approval, an access token[/]\nOn this machine: the command, and an emulator of TikTok.")
+    """Run the demo and return the exit code."""
+    out.print("[bold]An app, an approval, an access token[/]\nAll on this machine: the command and a TikTok emulator.")
     with tempfile.TemporaryDirectory(prefix="connect-") as name:
         folder = Path(name)
         with emulator(folder / "emulator.log") as tiktok:
@@ -49,12 +49,12 @@ def main() -> int:
             if failed:
                 return failed
             _show_what_is_kept(folder / ".env", tiktok)
-    out.print("\nEverything is stopped, and the token is gone with its folder.")
+    out.print("\nAll processes are stopped, and the token was deleted with its folder.")
     return 0
 
 
 def _has_browser() -> bool:
-    """Tell whether somebody sits here who can approve."""
+    """Return whether a user at a terminal with a browser can approve."""
     if not sys.stdin.isatty() or (sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys()):
         return False
     try:
@@ -69,7 +69,7 @@ def _by_hand(command: list[str]) -> int:
 
 
 def _played(command: list[str]) -> int:
-    """Be the user and the browser, and show what they see."""
+    """Simulate the user and the browser, and print what they see."""
     environment = {**os.environ, "BROWSER": "true"}
     process = subprocess.Popen(  # noqa: S603
         command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, bufsize=1, text=True, env=environment
@@ -92,18 +92,18 @@ def _play(process: subprocess.Popen[str]) -> None:
             return
         _show("terminal", line)
         url = line.strip() if line.startswith("http") else ""
-    out.print("\n  There is no browser here, so this is played: TikTok asks, and the user approves.")
+    out.print("\n  No browser is available, so this part is simulated: TikTok asks, and the user approves.")
     asked = requests.get(url, timeout=PATIENCE)
     _show("browser", *re.findall(r"<(?:h1|li)>(.*?)</", asked.text), "[Approve]  [Deny]")
     answer = requests.post(url, data={"decision": "approve"}, timeout=PATIENCE)
-    while "TikTok has answered" in answer.text:
+    while "TikTok has responded" in answer.text:
         answer = requests.get(answer.url, timeout=PATIENCE)
-    out.print("\n  TikTok has sent the browser back to the command's own page.")
+    out.print("\n  TikTok redirected the browser to the command's local page.")
     options = re.findall(r"<option value=.*?>(.*?)</option>", answer.text)
     _show("browser", *re.findall(r"<h1>(.*?)</h1>", answer.text), *options, "[Use this ad account]")
     token = re.findall(r'name="token" value="(.*?)"', answer.text)[0]
     done = requests.post(answer.url, data={"token": token, "advertiser_id": CHOICE}, timeout=PATIENCE)
-    out.print("\n  The user has chosen the second.")
+    out.print("\n  The user chose the second account.")
     _show("browser", *re.findall(r"<h1>(.*?)</h1>", done.text), *re.findall(r"</dl><p>(.*?)</p>", done.text))
     _show("terminal", *process.stderr)
 
@@ -121,7 +121,7 @@ def _show_what_is_kept(file: Path, tiktok: Emulator) -> None:
     _show("", *(f"{name}={'*' * 12 if value == token else value}" for name, value in kept.items()))
     user = requests.get(f"{tiktok.url}/open_api/v1.3/user/info/", headers={"Access-Token": token}, timeout=PATIENCE)
     out.print(
-        "  [green]✓[/] TikTok takes the token" if user.json()["code"] == 0 else "  [red]✗[/] the token is no good"
+        "  [green]✓[/] TikTok accepts the token" if user.json()["code"] == 0 else "  [red]✗[/] TikTok rejects the token"
     )
 
 

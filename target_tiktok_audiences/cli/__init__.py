@@ -1,4 +1,4 @@
-"""The executable: the Singer target, and the subcommands beside it."""
+"""Entry point: the Singer target and its subcommands."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from target_tiktok_audiences.runtime import stdio
 
 
 def main() -> None:
-    """Run the subcommand that is named, or else the Singer target; exit with its code, whatever becomes of its output.
+    """Run a subcommand, or the Singer target if none is named, and exit with its code.
 
-    A reader that stops early, as `head` does, ends a command with exit code 1 and no message.
+    If the process that reads the output stops early, as `head` does, the exit code is 1 and no message is printed.
     """
     stdio.prepare()
     code: object = 0
@@ -25,7 +25,7 @@ def main() -> None:
         _run()
     except SystemExit as end:
         code = end.code
-    except OSError as error:  # only a command's output is written outside what reports errors
+    except OSError as error:  # only writes of a command's output are not covered by error reporting
         lost = error
     lost = stdio.flush(sys.stdout) or lost
     if lost:
@@ -44,8 +44,8 @@ def _run() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"target-tiktok-audiences v{__version__}, Meltano SDK v{version('singer-sdk')}")  # noqa: T201
         return
-    logging.captureWarnings(capture=True)  # a library's warning is one line of the log, or nothing where there is none
-    gc.disable()  # what is loaded stays; to look for garbage in it takes a tenth of the start
+    logging.captureWarnings(capture=True)  # log a library's warning as one line, or drop it without a log
+    gc.disable()  # imported modules stay loaded; collecting garbage takes a tenth of the startup
     from target_tiktok_audiences.cli.main import run_command  # noqa: PLC0415 - see above
 
     gc.enable()

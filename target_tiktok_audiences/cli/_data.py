@@ -1,4 +1,4 @@
-"""What commands that only look need to know: TikTok's lists, and the ledgers."""
+"""Load read-only data for commands: TikTok audiences and ledger snapshots."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 def snapshots_of(
     settings: Settings, advertiser_ids: Collection[str], temporary: Path, *, runs: int = 0
 ) -> list[LedgerSnapshot]:
-    """Look at the ledgers of some advertisers, with their newest `runs`."""
+    """Return snapshots of the advertisers' ledgers, each with its newest `runs` journal entries."""
     if settings.ledger_path:
         with signals.held():
             load_database()
-    looks = read_snapshots(
+    snapshots = read_snapshots(
         settings.ledger_path,
         temporary,
-        lambda card: card.api_host == settings.api_host and card.advertiser_id in advertiser_ids,
+        lambda metadata: metadata.api_host == settings.api_host and metadata.advertiser_id in advertiser_ids,
         runs=runs,
     )
-    signals.check()  # an error may be all that a ledger's database has made of a signal
-    return looks
+    signals.check()  # the database may have reported a signal as an error
+    return snapshots
 
 
 def advertisers_by_name(settings: Settings, temporary: Path) -> dict[str, set[str]]:
-    """Give, for each name of an audience, the advertisers for whom there is a ledger of it."""
-    found: dict[str, set[str]] = {}
-    for _, card in LedgerCatalog(settings.ledger_path, temporary, dry_run=True).cards():
-        if card.api_host == settings.api_host:
-            found.setdefault(card.name, set()).add(card.advertiser_id)
-    return found
+    """Return the IDs of the advertisers that have a ledger, by audience name."""
+    advertiser_ids_by_name: dict[str, set[str]] = {}
+    for _, metadata in LedgerCatalog(settings.ledger_path, temporary, dry_run=True).cards():
+        if metadata.api_host == settings.api_host:
+            advertiser_ids_by_name.setdefault(metadata.name, set()).add(metadata.advertiser_id)
+    return advertiser_ids_by_name
 
 
 def list_audiences(tiktok: TikTok, advertiser_id: str) -> tuple[list[Audience] | None, TikTokError | None]:
-    """Give all audiences of an advertiser, or why there are none to give."""
+    """Return all audiences of an advertiser, or the error that TikTok returned."""
     try:
         return list(tiktok.audiences(advertiser_id)), None
     except TikTokError as error:

@@ -1,4 +1,4 @@
-"""`advertisers`: the ad accounts that the token may act for."""
+"""`advertisers`: list the ad accounts that the token can access."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 HEADINGS = {"mark": "", "advertiser_id": "Advertiser", "name": "Name", "status": "Status", "where": "Where"}
 MARKS = "* in the configuration"
 NEEDS_APP = (
-    "These are the advertisers of the configuration. To list all that the token may act for, set {missing}, from the"
-    " app's page at TikTok for Business Developers."
+    "These are the advertisers in the configuration. To list every advertiser that the token can access, set {missing},"
+    " from the app's page at TikTok for Business Developers."
 )
 
 
@@ -31,11 +31,11 @@ NEEDS_APP = (
 @config_option
 @json_option
 def advertisers(settings: Settings, *, as_json: bool) -> None:
-    """List the advertisers (ad accounts) that the access token may act for, and mark those in the configuration.
+    """List the advertisers (ad accounts) that the access token can access, and mark those in the configuration.
 
-    That needs `app_id` and `app_secret`; without them, those in the configuration are looked up.
+    Requires `app_id` and `app_secret`. Without them, only the advertisers in the configuration are listed.
 
-    The exit code is 1 if one in the configuration cannot be seen.
+    The exit code is 1 if an advertiser in the configuration is not accessible.
     """
     with clear_errors(), tiktok_of(settings) as tiktok:
         rows = _rows(tiktok, settings)
@@ -63,7 +63,7 @@ def _rows(tiktok: TikTok, settings: Settings) -> list[dict[str, Any]]:
     refusal = None
     try:
         details = {found.advertiser_id: found for found in tiktok.advertisers(list(names or {}))}
-    except Refused as refused:  # for the sake of one, perhaps; those of the configuration are asked about one by one
+    except Refused as refused:  # one bad ID may fail the request: those in the configuration are requested one by one
         refusal = str(refused)
     configured = dict.fromkeys(feed.advertiser_id for feed in settings.feeds)
     errors: dict[str, str | None] = {}
@@ -84,7 +84,7 @@ def _rows(tiktok: TikTok, settings: Settings) -> list[dict[str, Any]]:
 
 
 def _prove_token(tiktok: TikTok) -> None:
-    """Raise what is wrong with the token; that it may not make this one call is not."""
+    """Raise the error if the token is not valid; a missing permission for this call is ignored."""
     try:
         tiktok.user()
     except Refused as refused:
@@ -93,12 +93,12 @@ def _prove_token(tiktok: TikTok) -> None:
 
 
 def _look_up(tiktok: TikTok, advertiser_id: str) -> tuple[Advertiser | None, str | None]:
-    """Give an advertiser's details, or why there are none."""
+    """Return an advertiser's details, or the reason why TikTok returned none."""
     try:
         found = tiktok.advertisers([advertiser_id])
     except Refused as refused:
         return None, str(refused)
-    return (found[0], None) if found else (None, "TikTok shows nothing of it.")
+    return (found[0], None) if found else (None, "TikTok returns no data for it.")
 
 
 def _shown(details: Advertiser | None, name: str | None) -> dict[str, Any]:

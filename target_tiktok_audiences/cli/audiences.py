@@ -1,4 +1,4 @@
-"""`audiences`: all audiences of the advertisers, and what the ledgers know of ours."""
+"""`audiences`: list all audiences of the advertisers and summarize their ledgers."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ if TYPE_CHECKING:
 
 
 HEADINGS = {"mark": "", "audience": "Audience", "at_tiktok": "At TikTok", "ledger": "Ledger", "streams": "Streams"}
-MARKS = "* ours: a ledger or the configuration is about it"
+MARKS = "* managed: it has a ledger or is in the configuration"
 
 
 @click.command()
-@click.option("--advertiser", help="Only this advertiser, by id; else all of the configuration.")
+@click.option("--advertiser", help="ID of one advertiser. Default: every advertiser in the configuration.")
 @config_option
 @json_option
 def audiences(advertiser: str | None, settings: Settings, *, as_json: bool) -> None:
-    """List all audiences of the advertisers; mark ours, and tell what their ledgers know.
+    """List all audiences of the advertisers, mark the managed ones and summarize their ledgers.
 
-    Ledgers without an audience at TikTok are listed, too: not created yet, or deleted there. Nothing is changed, and a
-    run that is at it is not disturbed.
+    The list includes ledgers whose audience does not exist at TikTok: not created yet, or deleted there. The command
+    changes nothing and does not block a run.
 
-    The exit code is 1 if TikTok could not be asked about an advertiser.
+    The exit code is 1 if TikTok did not list an advertiser's audiences.
     """
     advertiser_ids = dict.fromkeys([advertiser] if advertiser else [feed.advertiser_id for feed in settings.feeds])
     errors: dict[str, str] = {}
     with clear_errors(), tiktok_of(settings) as tiktok, closing(PrivateFolder()) as folder:
-        looks = snapshots_of(settings, advertiser_ids, folder.path)
+        snapshots = snapshots_of(settings, advertiser_ids, folder.path)
         entries: list[Entry] = []
         for advertiser_id in advertiser_ids:
             listed, error = list_audiences(tiktok, advertiser_id)
             if error:
                 errors[advertiser_id] = f"Advertiser {advertiser_id}: {error}"
-            entries += bring_together(advertiser_id, listed, looks, settings.feeds)
+            entries += bring_together(advertiser_id, listed, snapshots, settings.feeds)
         now = tiktok.now
     if as_json:
         print_json({"audiences": [row_of(entry, now) for entry in entries], "errors": list(errors.values())})
@@ -58,16 +58,16 @@ def audiences(advertiser: str | None, settings: Settings, *, as_json: bool) -> N
             if of_it:
                 print_table([_cells(row) for row in of_it], HEADINGS, title=f"Advertiser {advertiser_id}")
             elif advertiser_id not in errors:
-                click.echo(f"Advertiser {advertiser_id} has no audience, and there is no ledger of one.")
+                click.echo(f"Advertiser {advertiser_id} has no audience and no ledger.")
         if entries:
             click.echo(MARKS)
-    for told in errors.values():
-        click.echo(one_line(f"Error: {told}"), err=True)
+    for message in errors.values():
+        click.echo(one_line(f"Error: {message}"), err=True)
     sys.exit(1 if errors else 0)
 
 
 def row_of(entry: Entry, now: datetime) -> dict[str, Any]:
-    """Give all that is known of an audience, as `--json` prints it."""
+    """Return all details of an audience, as `--json` prints them."""
     listed = entry.listed
     state = entry.state(now)
     return {
@@ -88,17 +88,17 @@ def row_of(entry: Entry, now: datetime) -> dict[str, Any]:
     }
 
 
-def _ledger(look: LedgerSnapshot) -> dict[str, Any]:
-    facts, counts = look.facts, look.counts
+def _ledger(snapshot: LedgerSnapshot) -> dict[str, Any]:
+    state, counts = snapshot.facts, snapshot.counts
     return {
-        "busy": look.busy,
-        "problem": look.problem or None,
+        "busy": snapshot.busy,
+        "problem": snapshot.problem or None,
         "desired": counts.desired if counts else None,
         "delivered": counts.delivered if counts else None,
         "to_add": counts.adds if counts else None,
         "to_remove": counts.removals if counts else None,
-        "in_flight": look.in_flight if facts else None,
-        "held_since": facts.held_since.isoformat() if facts and facts.held_since else None,
+        "in_flight": snapshot.in_flight if state else None,
+        "held_since": state.held_since.isoformat() if state and state.held_since else None,
         "streams": [
             {
                 "stream": binding.stream,
@@ -107,7 +107,7 @@ def _ledger(look: LedgerSnapshot) -> dict[str, Any]:
                 "people": people,
                 "seen_at": seen_at.isoformat(),
             }
-            for binding, people, seen_at in look.parts
+            for binding, people, seen_at in snapshot.parts
         ],
     }
 
@@ -124,25 +124,25 @@ def _cells(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _at_tiktok(row: dict[str, Any]) -> list[str]:
-    said = ["no size yet: being processed, or too few" if row["state"] == State.UNSIZED else row["state"]]
+    parts = ["no size yet: still processing, or too small" if row["state"] == State.UNSIZED else row["state"]]
     if row["size"]:
-        said.append(f"{row['size']:,} people")
-    said += [row["contract"]] if row["contract"] else [row["type"] or ""]
+        parts.append(f"{row['size']:,} people")
+    parts += [row["contract"]] if row["contract"] else [row["type"] or ""]
     if row["expiring"]:
-        said.append(f"expires {row['expires_at'][:10]}")
+        parts.append(f"expires {row['expires_at'][:10]}")
     if row["owned"] is False:
-        said.append("another's")
-    return [words for words in said if words]
+        parts.append("owned by another advertiser")
+    return [words for words in parts if words]
 
 
 def _in_ledger(ledger: dict[str, Any]) -> list[str]:
-    said = ["in use by a run"] if ledger["busy"] else []
+    parts = ["in use by a run"] if ledger["busy"] else []
     if ledger["problem"]:
-        return [*said, ledger["problem"]]
-    said.append(f"{ledger['desired'] - ledger['to_add']:,} of {ledger['desired']:,} delivered")
-    said += [f"{ledger[what]:,} to {what[3:]}" for what in ("to_add", "to_remove") if ledger[what]]
+        return [*parts, ledger["problem"]]
+    parts.append(f"{ledger['desired'] - ledger['to_add']:,} of {ledger['desired']:,} delivered")
+    parts += [f"{ledger[what]:,} to {what[3:]}" for what in ("to_add", "to_remove") if ledger[what]]
     if ledger["in_flight"]:
-        said.append(f"{ledger['in_flight']} in flight")
+        parts.append(f"{ledger['in_flight']} in flight")
     if ledger["held_since"]:
-        said.append(f"held since {ledger['held_since'][:16].replace('T', ' ')}")
-    return said
+        parts.append(f"held since {ledger['held_since'][:16].replace('T', ' ')}")
+    return parts

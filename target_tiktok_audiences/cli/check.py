@@ -1,4 +1,4 @@
-"""`check`: looks for what keeps audiences from being filled, and says what to do."""
+"""`check`: diagnose why audiences are not filled, and what to do."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.tiktok.models import Advertiser, Audience
 
 
-HEADINGS = {"check": "Check", "outcome": "Outcome", "seen": "What was seen", "todo": "What to do"}
+HEADINGS = {"check": "Check", "outcome": "Outcome", "seen": "Result", "todo": "What to do"}
 RUNS = 10
-"""How many of the journal's newest runs count."""
+"""Number of the newest journal entries to evaluate."""
 
 
 @click.command()
@@ -43,15 +43,15 @@ RUNS = 10
     default=7,
     show_default=True,
     type=click.IntRange(min=1),
-    help="After so many days without a stream, or a change, something may be wrong upstream.",
+    help="Warn if a stream has not arrived, or not changed, for this many days.",
 )
 @config_option
 @json_option
 def check(stale_days: int, settings: Settings, *, as_json: bool) -> None:
-    """Look for what keeps audiences from being filled: token, permissions, advertiser, clock, ledgers, data.
+    """Diagnose why audiences are not filled: token, permissions, advertiser, clock, ledgers, data.
 
-    Each check says what was seen, and what to do. Nothing is changed: whether the token may upload is found out by an
-    upload without a file, which TikTok refuses.
+    Each check reports a result and what to do. The command changes nothing: it tests the upload permission with an
+    upload request without a file, which TikTok rejects.
 
     The exit code is 1 if a check failed.
     """
@@ -64,7 +64,7 @@ def check(stale_days: int, settings: Settings, *, as_json: bool) -> None:
     else:
         for about, of_it in groupby(rows, lambda row: row["about"]):
             print_table(list(of_it), HEADINGS, title=about or "TikTok and this machine")
-        click.echo({Outcome.OK: "All is well."}.get(outcome, f"The worst outcome is: {outcome.value}."))
+        click.echo({Outcome.OK: "All checks passed."}.get(outcome, f"Worst outcome: {outcome.value}."))
     sys.exit(1 if outcome is Outcome.FAILED else 0)
 
 
@@ -72,13 +72,13 @@ def _gather(settings: Settings, tiktok: TikTok, stale_after: timedelta, temporar
     place = settings.ledger_path
     ledger_error = place_problem(place) if place else ""
     if ledger_error and isinstance(place, str):
-        settings = replace(settings, ledger_path=None)  # all else is worth a look
+        settings = replace(settings, ledger_path=None)  # the other checks still apply
     user_error = _error_of(tiktok.user)
     answered = bool(tiktok.calls)
     ahead = datetime.now(UTC) - tiktok.now if answered else None
     granted, granted_error = _granted(settings, tiktok) if answered else (None, None)
     advertiser_ids = dict.fromkeys(feed.advertiser_id for feed in settings.feeds)
-    looks = snapshots_of(settings, advertiser_ids, temporary, runs=RUNS)
+    snapshots = snapshots_of(settings, advertiser_ids, temporary, runs=RUNS)
     accesses: list[Access] = []
     entries: list[Entry] = []
     for advertiser_id in advertiser_ids:
@@ -88,7 +88,7 @@ def _gather(settings: Settings, tiktok: TikTok, stale_after: timedelta, temporar
         else:
             access = Access(advertiser_id)
         accesses.append(access)
-        found = bring_together(advertiser_id, listed, looks, settings.feeds)
+        found = bring_together(advertiser_id, listed, snapshots, settings.feeds)
         entries += [entry for entry in found if entry.ours]
     return Evidence(
         api_host=settings.api_host,

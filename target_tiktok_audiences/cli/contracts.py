@@ -1,4 +1,4 @@
-"""`contracts`: the data contracts as JSON Schemas."""
+"""`contracts`: print the data contracts as JSON Schemas."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from target_tiktok_audiences.contracts.contract import CONTRACTS
 
 @click.command()
 @click.argument("name", type=click.Choice(list(CONTRACTS)), required=False)
-@click.option("--identifier-field", help="The column that holds the identifier, if not the contract's own.")
-@click.option("--hashed", is_flag=True, help="For identifiers that are SHA-256 already (apply_hashing: false).")
+@click.option("--identifier-field", help="Column that holds the identifier. Default: the contract's default column.")
+@click.option("--hashed", is_flag=True, help="For identifiers that are already SHA-256 digests (apply_hashing: false).")
 def contracts(name: str | None, identifier_field: str | None, *, hashed: bool) -> None:
-    """Print the JSON Schema of the records that a data contract takes; of all four without a NAME."""
+    """Print the JSON Schema of the records that data contract NAME accepts. Default: all four contracts."""
     schemas = {
         contract.name: contract.json_schema(field=identifier_field, apply_hashing=not hashed)
         for contract in CONTRACTS.values()

@@ -1,4 +1,4 @@
-"""`copy-ledgers`: bring the ledgers to another place, from a disk to a store for one."""
+"""`copy-ledgers`: copy the ledgers to another folder or object store."""
 
 from __future__ import annotations
 
@@ -22,36 +22,38 @@ if TYPE_CHECKING:
 
 
 @click.command("copy-ledgers")
-@click.option("--to", "to", required=True, help="Folder, or URL of one in a store, as `ledger_path` takes it.")
+@click.option("--to", "to", required=True, help="Destination: a folder or an object store URL, as in `ledger_path`.")
 @config_option
 def copy_ledgers(to: str, settings: Settings) -> None:
-    """Copy all ledgers from `ledger_path` to another place, to go on there.
+    """Copy all ledgers from `ledger_path` to another folder or object store.
 
-    Then set `ledger_path` to it, in every configuration that fills these audiences: a run that goes on with the old
-    ledgers finds them outdated by STATE, and counts them as gone. No run may be at one of them meanwhile.
+    Stop all runs first. Then set `ledger_path` to the destination in every configuration that fills these audiences: a
+    run with the old ledgers finds that they are older than STATE, and treats them as missing.
     """
     if problem := next(path_errors({"ledger_path": to}), "" if to.strip() else "`ledger_path` is empty"):
         fail(f"{problem.replace('`ledger_path`', '--to')}.")
     if settings.dry_run:
-        fail("`dry_run` is set, and this would change something.")
+        fail("`dry_run` is set, but this command makes changes. Unset it, and run the command again.")
     with clear_errors(), closing(PrivateFolder()) as here, closing(PrivateFolder()) as there:
         with signals.held():
             load_database()
         source = LedgerCatalog(settings.ledger_path, here.path)
         place = LedgerCatalog(ledger_place(to), there.path)
         cards = source.cards()
-        passed_over: list[str] = []
-        for _, card in cards:
+        skipped: list[str] = []
+        for _, metadata in cards:
             signals.check()
-            with closing(source.open(card)) as opened:
+            with closing(source.open(metadata)) as session:
                 try:
-                    place.take(opened)
-                except LedgerExists as there_already:  # from a copying that was interrupted, perhaps
-                    passed_over.append(str(there_already))
+                    place.take(session)
+                except LedgerExists as error:  # an interrupted copy may have created it
+                    skipped.append(str(error))
                     continue
-            click.echo(one_line(f'Copied the ledger of audience "{card.name}" (advertiser {card.advertiser_id}).'))
-        if passed_over:
-            fail(" ".join(passed_over))
+            click.echo(
+                one_line(f'Copied the ledger of audience "{metadata.name}" (advertiser {metadata.advertiser_id}).')
+            )
+        if skipped:
+            fail(" ".join(skipped))
         if not cards:
             fail(f"there is no ledger in {source.name}.")
         click.echo(f"Set `ledger_path` to {place.name} now.")

@@ -1,83 +1,65 @@
-"""The subcommand `emulator`: a local TikTok Business API."""
+"""`emulator`: serve a local TikTok Business API."""
 
 from __future__ import annotations
 
+from dataclasses import Field, fields
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from target_tiktok_audiences.cli.output import fail, lacks_extra
+from target_tiktok_audiences.emulator.options import Options
 
-# Defaults stand here too, because the emulator can be imported only where its extra is installed.
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 NEEDED = ("python_multipart", "starlette", "uvicorn")
+
+
+def _emulator_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add a flag for each field of the emulator's options."""
+    for option in reversed(fields(Options)):
+        command = _flag(option)(command)
+    return command
+
+
+def _flag(option: Field[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    default: Any = option.default
+    several = isinstance(default, tuple)
+    if several:
+        default = list(default)
+    kind: click.ParamType[Any] | None = None
+    if option.metadata["choices"]:
+        kind = click.Choice(option.metadata["choices"])
+    elif isinstance(option.default, float):
+        kind = click.FloatRange(min=0)
+    elif isinstance(option.default, int) and not isinstance(option.default, bool):
+        kind = click.IntRange(min=0)
+    return click.option(
+        f"--{(option.name.removesuffix('s') if several else option.name).replace('_', '-')}",
+        option.name,
+        default=default,
+        type=kind,
+        is_flag=isinstance(option.default, bool),
+        multiple=several,
+        help=option.metadata["help"],
+    )
 
 
 @click.command(context_settings={"show_default": True})
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", default=8765, type=click.IntRange(0, 65535), help="Port to listen on; 0 picks a free one.")
-@click.option("--token", default="emulator-token", help="Access token with every permission on every advertiser.")
-@click.option(
-    "--advertiser-id",
-    "advertiser_ids",
-    multiple=True,
-    default=["7000000000000000001"],
-    help="Advertiser to begin with; may be repeated.",
-)
-@click.option("--app-id", default="emulator-app", help="App that may ask for tokens.")
-@click.option("--app-secret", default="emulator-secret", help="Secret of that app.")
-@click.option(
-    "--processing-hours",
-    default=24.0,
-    type=click.FloatRange(min=0),
-    help="How long a change is processed, and its audience locked.",
-)
-@click.option(
-    "--match-rate", default=1.0, type=click.FloatRange(min=0), help="People found on TikTok for each identifier."
-)
-@click.option(
-    "--floor",
-    default="async",
-    type=click.Choice(["async", "sync"]),
-    help="Whether a change that would leave fewer than 1,000 fails when processed, or is refused at once.",
-)
-@click.option(
-    "--floor-counts",
-    default="matched",
-    type=click.Choice(["matched", "rows"]),
-    help="What has to be 1,000: people matched, or identifiers.",
-)
-@click.option(
-    "--editable-while-processing",
-    default=False,
-    is_flag=True,
-    help="Let a valid audience stay valid, and take changes, while a change is processed.",
-)
-@click.option(
-    "--list-lag-seconds",
-    default=0.0,
-    type=click.FloatRange(min=0),
-    help="How long a new audience is missing from the list.",
-)
-@click.option("--file-hours", default=24.0, type=click.FloatRange(min=0), help="How long an uploaded file can be used.")
-@click.option(
-    "--single-use-files", default=False, is_flag=True, help="Let a file be used in one create or update only."
-)
-@click.option(
-    "--qps",
-    default=10,
-    type=click.IntRange(min=0),
-    help="Requests a second before TikTok's 40100; 0 lifts the limit.",
-)
+@_emulator_options
 def emulator(*, host: str, port: int, **options: Any) -> None:
-    """Serve a local TikTok Business API, to try out and test pipelines without TikTok.
+    """Serve a local TikTok Business API, to test pipelines without TikTok.
 
-    It keeps everything in memory, and forgets it when it ends.
+    All data is in memory and is lost when the emulator stops.
     """
     if any(find_spec(module) is None for module in NEEDED):
         fail(lacks_extra("The emulator", "emulator"))
-    from target_tiktok_audiences.emulator.emulator import Emulator  # noqa: PLC0415
-    from target_tiktok_audiences.emulator.server import run  # noqa: PLC0415
+    from target_tiktok_audiences.emulator.emulator import Emulator  # noqa: PLC0415 - it needs the extra
+    from target_tiktok_audiences.emulator.server import run  # noqa: PLC0415 - it needs the extra
 
     try:
         run(Emulator(**options), host, port, lambda url: click.echo(f"listening on {url}"))

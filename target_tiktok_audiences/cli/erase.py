@@ -1,4 +1,4 @@
-"""`erase`: take one person out of every audience, for good."""
+"""`erase`: remove one customer from every audience permanently."""
 
 from __future__ import annotations
 
@@ -25,28 +25,33 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.config.settings import Settings
 
 
-HEADINGS = {"audience": "Audience", "outcome": "Outcome", "what": "What that means"}
+HEADINGS = {"audience": "Audience", "outcome": "Outcome", "what": "Meaning"}
 
 
 @click.command("erase")
 @identifier_argument
-@click.option("--digest", "hashed", is_flag=True, help="The identifier is a SHA-256 already, as 64 hex digits.")
+@click.option("--digest", "hashed", is_flag=True, help="IDENTIFIER is already a SHA-256 digest: 64 hex digits.")
 @click.option(
     "--contract",
     "chosen",
     multiple=True,
     type=CONTRACT,
-    help="Kind of the identifier; may be repeated. Default: every kind in the ledgers that it can be.",
+    help="Contract of the identifier; may be repeated. Default: all contracts in the ledgers that can match.",
 )
-@click.option("--default-country", help="Two-letter country of a phone number without a country code.")
+@click.option("--default-country", help="Two-letter country code for phone numbers without one.")
 @click.option(
     "--delete-audience-if-needed",
     "may_delete",
     is_flag=True,
-    help="Delete a whole audience where TikTok refuses the removal because too few would be left.",
+    help="Delete the whole audience if TikTok rejects the removal because too few members would remain.",
 )
-@click.option("--receipt", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the receipt here, too.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option(
+    "--receipt",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write the receipt to this file, as JSON.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be done, without doing it.")
 @json_option
 @config_option
 def erase_command(  # noqa: PLR0913 - one for each option
@@ -61,13 +66,13 @@ def erase_command(  # noqa: PLR0913 - one for each option
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Take a person out of every audience that the ledgers know, and keep them out in every later run.
+    """Remove one customer from every audience that has a ledger, and exclude them from every later run.
 
-    The IDENTIFIER is asked for, or read from standard input (`-`), one a line. As an argument it would stand in the
-    history of the shell.
+    Prompts for IDENTIFIER, or reads identifiers from standard input (`-`), one per line. An identifier given as an
+    argument stays in the shell history.
 
-    Prints a receipt without personal data. Exits with 0 when they are out, or when a later run takes them out without
-    further ado; with 1 when something is left to you.
+    Prints a receipt without personal data. Exit code 0: removed, or removed by the next run. Exit code 1: manual action
+    required.
     """
     dry_run = dry_run or settings.dry_run
     values = _values(identifier)
@@ -101,19 +106,23 @@ def _erase(
 
 
 def _values(identifier: str | None) -> list[str]:
-    """Give the identifiers, from where the shell does not keep them."""
+    """Return the identifiers, from a prompt or standard input if possible, to keep them out of the shell history."""
     if identifier not in {None, "-"}:
-        click.echo("Warning: the identifier stands in the history of your shell now; delete it there.", err=True)
+        click.echo("Warning: the identifier is now in your shell history; delete it there.", err=True)
         return [str(identifier)]
     if identifier is None and sys.stdin.isatty():
-        return [click.prompt("Identifier (not shown)", hide_input=True, confirmation_prompt="The same again", err=True)]
+        return [
+            click.prompt(
+                "Identifier (not shown)", hide_input=True, confirmation_prompt="Repeat the identifier", err=True
+            )
+        ]
     try:
         lines = sys.stdin.buffer.read().decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        fail("standard input is no UTF-8, so identifiers would be misread. Nobody was erased. Convert it (iconv).")
+        fail("standard input is not valid UTF-8. Nothing was erased. Convert it to UTF-8, for example with iconv.")
     values = [value for line in lines if (value := line.strip())]
     if not values:
-        fail("no identifier was given; standard input is empty.")
+        fail("standard input contains no identifier. Pass one identifier per line.")
     return values
 
 

@@ -1,4 +1,4 @@
-"""`forget`: drop what a stream has put into ledgers."""
+"""`forget`: delete a stream's contribution to ledgers."""
 
 from __future__ import annotations
 
@@ -21,58 +21,63 @@ if TYPE_CHECKING:
 
 
 NO_LIMIT = 100
-TIKTOKS_FLOOR = 1000
+MINIMUM_SIZE = 1000
 
 
 @click.command()
 @click.argument("stream")
-@click.option("--audience", help="Only in this audience, by name or id; else in every one that the stream has filled.")
-@click.option("--force", is_flag=True, help="However many leave.")
+@click.option("--audience", help="Name or ID of one audience. Default: every audience that the stream has filled.")
+@click.option("--force", is_flag=True, help="Ignore `max_removal_percent`.")
 @offline_config_option
 def forget(stream: str, audience: str | None, settings: Settings, *, force: bool) -> None:
-    """Drop the part that STREAM has in its audiences, and what it is bound to.
+    """Delete the contribution of STREAM to its audiences, and its recorded stream settings.
 
-    Whom no other stream has brought leaves with the next run. No more than `max_removal_percent` may leave, unless
-    forced.
+    Members that no other stream provides are removed by the next run. Removals are limited by `max_removal_percent`,
+    unless --force is set.
     """
     if settings.dry_run:
-        fail("`dry_run` is set, and this would change something.")
+        fail("`dry_run` is set, but this command makes changes. Unset it, and run the command again.")
     with clear_errors(), closing(PrivateFolder()) as folder:
         ledgers = LedgerCatalog(settings.ledger_path, folder.path)
-        known = [card for _, card in ledgers.cards() if _is_meant(card, stream, audience, settings)]
-        for card in known:
+        affected = [metadata for _, metadata in ledgers.cards() if _is_meant(metadata, stream, audience, settings)]
+        for metadata in affected:
             signals.check()
             limit = NO_LIMIT if force else min(feed.max_removal_percent for feed in settings.feeds)
-            click.echo(one_line(_forget(ledgers, card, stream, limit)))
-    if not known:
-        fail(f"no ledger in {ledgers.name} has a part of stream {stream}.")
+            click.echo(one_line(_forget(ledgers, metadata, stream, limit)))
+    if not affected:
+        fail(f"no ledger in {ledgers.name} contains stream {stream}. Check the stream name and `ledger_path`.")
 
 
-def _is_meant(card: LedgerMetadata, stream: str, audience: str | None, settings: Settings) -> bool:
-    here = card.api_host == settings.api_host
-    return here and stream in card.streams and audience in {None, card.name, card.audience_id}
+def _is_meant(metadata: LedgerMetadata, stream: str, audience: str | None, settings: Settings) -> bool:
+    here = metadata.api_host == settings.api_host
+    return here and stream in metadata.streams and audience in {None, metadata.name, metadata.audience_id}
 
 
-def _forget(ledgers: LedgerCatalog, card: LedgerMetadata, stream: str, limit: int) -> str:
-    opened = ledgers.open(card)
-    if opened.warning:
-        click.echo(opened.warning, err=True)
+def _forget(ledgers: LedgerCatalog, metadata: LedgerMetadata, stream: str, limit: int) -> str:
+    session = ledgers.open(metadata)
+    if session.warning:
+        click.echo(session.warning, err=True)
     try:
-        with opened.ledger.forgetting(stream) as revision:
+        with session.ledger.forgetting(stream) as revision:
             leave, before = revision.total.gone, revision.total.before or 0
-            if opened.card.audience_id and leave * 100 > before * limit:
+            if session.card.audience_id and leave * 100 > before * limit:
                 raise UserError(
-                    f'{leave:,} of {before:,} people would leave audience "{card.name}", more than the {limit} % of'
-                    " `max_removal_percent`. Nothing was changed. If that is right, add --force."
+                    f'{leave:,} of {before:,} members would be removed from audience "{metadata.name}", more than the'
+                    f" {limit} % of `max_removal_percent`. Nothing was changed. If this is intended, add --force."
                 )
-        opened.card.streams = tuple(name for name in opened.card.streams if name != stream)
-        opened.card.owed = bool(opened.card.audience_id or opened.card.streams)
-        opened.save()
+        session.card.streams = tuple(name for name in session.card.streams if name != stream)
+        session.card.owed = bool(session.card.audience_id or session.card.streams)
+        session.save()
     finally:
-        opened.close()
-    few = opened.card.audience_id and revision.total.after < TIKTOKS_FLOOR
+        session.close()
+    few = session.card.audience_id and revision.total.after < MINIMUM_SIZE
     return (
-        f'Stream {stream} is forgotten in audience "{card.name}" ({card.audience_id or "not created"}, advertiser'
-        f" {card.advertiser_id}): {leave:,} people leave with the next run, {revision.total.after:,} stay."
-        + (" TikTok refuses fewer than 1,000: delete the audience there, if nobody is to stay." if few else "")
+        f'Stream {stream} was deleted from the ledger of audience "{metadata.name}"'
+        f" ({metadata.audience_id or 'not created'}, advertiser {metadata.advertiser_id}): the next run removes"
+        f" {leave:,} members and keeps {revision.total.after:,}."
+        + (
+            " TikTok rejects removals that leave fewer than 1,000. To remove every member, delete the audience."
+            if few
+            else ""
+        )
     )

@@ -1,4 +1,4 @@
-"""The command line: the SDK's, with our subcommands."""
+"""The command line: the SDK's options, plus subcommands."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COMMANDS = (
 
 
 def run_command() -> None:
-    """Run what the command line asks for."""
+    """Parse the command line and run it."""
     singer = TargetTikTokAudiences.cli  # also sets up logging
     click.Group(
         name=singer.name,

@@ -1,4 +1,4 @@
-"""Click options that subcommands share, and what they load."""
+"""Click options that subcommands share, and the objects that they load."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
 _VARIABLES = "TARGET_TIKTOK_AUDIENCES_"
 PROGRAM = f"{TargetTikTokAudiences.name}/{__version__}"
 _OF_RECORDS = {"stream_maps", "stream_map_config", "faker_config"}
-"""Settings that no command reads, and that Meltano 4.4 writes into the environment in a form of its own."""
+"""Settings that no command reads. Meltano 4.4 writes them into the environment in its own format."""
 _RETRY_BUDGET_S = 5.0
-"""For all pauses before a call is made again, where a command only looks, and somebody waits."""
+"""Total wait between retries in read-only commands, where a user is waiting."""
 
 
 def config_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the option `--config`; it receives `settings`."""
+    """Add the option `--config` to a command, which receives `settings`."""
     return _option(command, "settings", Settings.from_config, validation.missing_settings)
 
 
 def offline_config_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that calls nobody the option `--config`; it receives `settings`, perhaps without a token."""
+    """Add `--config` to a command that does not call TikTok; it receives `settings`, possibly without a token."""
     make, missing = Settings.from_config, validation.missing_settings
     return _option(command, "settings", partial(make, needs_token=False), partial(missing, needs_token=False))
 
 
 def app_config_option(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that comes before there is a token the option `--config`; it receives `app`."""
+    """Add `--config` to a command that runs before a token exists; it receives `app`."""
     return _option(command, "app", AppSettings.from_config, lambda _: ())
 
 
@@ -66,7 +66,7 @@ def _option(
 
 @contextmanager
 def tiktok_of(settings: Settings, *, retry_budget_s: float = _RETRY_BUDGET_S) -> Iterator[TikTok]:
-    """Give TikTok's client for a command; a signal may interrupt it anywhere."""
+    """Yield a TikTok client for a command. A signal interrupts the command at any point."""
     client = TikTok(
         settings.access_token,
         settings.api_url,
@@ -86,19 +86,19 @@ def _read(
     make: Callable[[Mapping[str, Any]], Any],
     missing: Callable[[Mapping[str, Any]], Iterable[str]],
 ) -> Any:
-    logging.getLogger("singer_sdk.configuration").setLevel(logging.WARNING)  # it tells of each variable that it reads
-    found = TargetTikTokAudiences.cb_config(ctx, param, value)  # type: ignore[arg-type]
+    logging.getLogger("singer_sdk.configuration").setLevel(logging.WARNING)  # it logs each variable that it reads
+    context = TargetTikTokAudiences.cb_config(ctx, param, value)  # type: ignore[arg-type]
     schema: dict[str, Any] = TargetTikTokAudiences.config_jsonschema
     TargetTikTokAudiences.append_builtin_config(schema)
-    config = dict(found.config)
+    config = dict(context.config)
     errors = []
-    if found.parse_env:
+    if context.parse_env:
         errors = validation.unreadable_variables(os.environ, _VARIABLES, schema)
-        given = {} if errors else TargetTikTokAudiences._env_var_config  # noqa: SLF001
-        config |= {name: value for name, value in given.items() if name not in _OF_RECORDS}
+        variables = {} if errors else TargetTikTokAudiences._env_var_config  # noqa: SLF001
+        config |= {name: value for name, value in variables.items() if name not in _OF_RECORDS}
     if not errors:
         errors = validation.schema_errors(JSONSchemaValidator(schema), config)
-        errors += missing(config) if errors else []  # else what is made of it tells
+        errors += missing(config) if errors else []  # otherwise `make` reports missing settings
     try:
         if not errors:
             return make(config)
@@ -108,7 +108,7 @@ def _read(
 
 
 class _ContractName(click.Choice[str]):
-    """What the identifier is; click would quote what it is not, which may be the identifier itself."""
+    """A contract name. Unlike click's own choice, its error does not quote the value, which may be an identifier."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:
@@ -119,17 +119,17 @@ class _ContractName(click.Choice[str]):
 
 def _only_one(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> str | None:
     if len(values) > 1:
-        raise click.UsageError("Only one identifier may stand here. Put one that has spaces in quotes.")
+        raise click.UsageError("Pass at most one identifier. Quote an identifier that contains spaces.")
     if not values:
         return None
     (value,) = values
     try:
         value.encode()
-    except UnicodeEncodeError:  # in a C locale Python may not take arguments for the UTF-8 that they are
+    except UnicodeEncodeError:  # in a C locale, Python may not decode arguments as UTF-8
         value = os.fsencode(value).decode(errors="surrogateescape")
     return value
 
 
 CONTRACT = _ContractName(list(CONTRACTS))
 identifier_argument = click.argument("identifier", metavar="[IDENTIFIER]", nargs=-1, callback=_only_one)
-"""None where it is left out."""
+"""None if omitted."""

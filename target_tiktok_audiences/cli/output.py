@@ -1,4 +1,4 @@
-"""How subcommands answer: a table on a terminal, JSON when asked; and one clear line where they cannot."""
+"""CLI output helpers: tables, JSON and one-line errors."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 _ENDLESS = 10_000
-"""Columns, where no terminal sets a limit."""
+"""Width in columns if the output is not a terminal."""
 
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """End the command with one line and exit code 1 if something expected goes wrong inside; obey signals."""
+    """Report an expected error as one line with exit code 1, and handle signals."""
     os.umask(0o077)
     for handler in logging.getLogger().handlers:
         handler.addFilter(keep_to_one_line)
@@ -45,15 +45,15 @@ def clear_errors() -> Iterator[None]:
 
 
 def lacks_extra(what: str, extra: str) -> str:
-    """Tell how to get what is installed on demand, wherever the program itself was installed from."""
+    """Return how to install an extra, independent of how the program was installed."""
     return (
-        f"{what} needs the extra `{extra}`: install this program as before, with [{extra}] at the end of its name or"
-        f" address (in Meltano: of `pip_url`, and then `meltano install`)."
+        f"{what} needs the extra `{extra}`: reinstall this program with [{extra}] appended to the package name or"
+        f" URL (in Meltano: append it to `pip_url`, then run `meltano install`)."
     )
 
 
 def fail(message: str) -> None:
-    """End the command with one line, and exit code 1."""
+    """Print a one-line error and exit with code 1."""
     click.echo(one_line(f"Error: {message}"), err=True)
     sys.exit(1)
 
@@ -61,10 +61,10 @@ def fail(message: str) -> None:
 def print_table(
     rows: Sequence[Mapping[str, Any]], headings: Mapping[str, str], *, title: str | None = None, err: bool = False
 ) -> None:
-    """Draw one line for each row, with the columns that `headings` names: heading by key of the row.
+    """Print a table of `rows`, with one column for each key of `headings`, which maps row keys to headings.
 
-    On a terminal it is as wide as that; elsewhere as wide as it needs to be, so that nothing is cut. `err` draws it on
-    standard error, where standard output is for something else.
+    The table is as wide as the terminal, or as wide as its content if the output is not a terminal. With `err`, it is
+    printed to standard error.
     """
     from rich.markup import escape  # noqa: PLC0415 - rich takes long to load
     from rich.table import Table  # noqa: PLC0415
@@ -72,7 +72,7 @@ def print_table(
     table = Table(title=title)
     for key, heading in headings.items():
         numbers = any(isinstance(row.get(key), int) and not isinstance(row.get(key), bool) for row in rows)
-        # Only words may be folded: half a number is another one, and a line of small bars is one picture.
+        # Fold only words: part of a number reads as another number, and a sparkline must stay whole.
         table.add_column(heading, justify="right" if numbers else "left", overflow="fold", no_wrap=numbers)
     for row in rows:
         table.add_row(*(escape(_cell(row.get(key))) for key in headings))
@@ -80,7 +80,7 @@ def print_table(
 
 
 def print_answers(answers: Mapping[str, Any]) -> None:
-    """Draw one line for each answer, without a frame: a digest must fit into 80 columns, to be copied."""
+    """Print names and values without a frame, so that a digest fits into 80 columns and can be copied."""
     from rich.markup import escape  # noqa: PLC0415 - as above
     from rich.table import Table  # noqa: PLC0415
 
@@ -91,7 +91,7 @@ def print_answers(answers: Mapping[str, Any]) -> None:
 
 
 def print_json(answer: Any) -> None:
-    """Print an answer for programs."""
+    """Print a value as JSON."""
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
 
 

@@ -149,7 +149,7 @@ def test_an_audience_that_is_gone(healthy: Target, tiktok: Client) -> None:
     (audience,) = tiktok.control("audiences").json()
     tiktok.delete(audience["audience_id"])
     name, todo = only(healthy)
-    assert (name, "`advertiser_id` another account's" in todo) == ("audience", True)
+    assert (name, "Also check `advertiser_id`" in todo) == ("audience", True)
 
 
 def test_a_name_that_no_run_has_filled(healthy: Target) -> None:
@@ -163,7 +163,7 @@ def test_another_advertiser_than_before(healthy: Target, tiktok: Client) -> None
     told = checked(healthy, advertiser_id=OTHER_ADVERTISER)
     assert troubles(told).keys() == {"ledger", "audience"}
     (ledger,) = [each for each in told["checks"] if each["check"] == "ledger"]
-    assert f"is advertiser {ADVERTISER}'s" in ledger["seen"]
+    assert f"for advertiser {ADVERTISER}." in ledger["seen"]
     assert "`advertiser_id`" in ledger["todo"]
 
 
@@ -178,7 +178,7 @@ def test_an_audience_of_another_contract(target: Target, tiktok: Client) -> None
     tiktok.seed(name="Customers", calculate_type="PHONE_SHA256")
     target.run(stream_of(1, 1500), audience_name="Customers")
     told = troubles(checked(target, audience_name="Customers", **APP))
-    assert "the right `contract`" in told["contract"]
+    assert "Correct `contract`" in told["contract"]
     assert told.keys() == {"contract", "last_run", "waiting"}
 
 
@@ -186,7 +186,7 @@ def test_a_stream_that_no_longer_comes(healthy: Target, tiktok: Client) -> None:
     tiktok.advance(24 * 8)
     told = troubles(checked(healthy))
     assert told.keys() == {"upstream", "clock"}  # it is the emulator's clock that was moved
-    assert "select this stream" in told["upstream"]
+    assert "selects this stream" in told["upstream"]
     assert troubles(checked(healthy, "--stale-days", "9")).keys() == {"clock"}
 
 
@@ -195,7 +195,7 @@ def test_nothing_changes_upstream(healthy: Target, tiktok: Client) -> None:
     healthy.run(stream_of(1, 1500))
     told = troubles(checked(healthy))
     assert told.keys() == {"upstream", "clock"}
-    assert "new or removed rows" in told["upstream"]
+    assert "adds or removes rows" in told["upstream"]
 
 
 def test_a_difference_that_waits_too_long(healthy: Target, tiktok: Client) -> None:
@@ -205,7 +205,7 @@ def test_a_difference_that_waits_too_long(healthy: Target, tiktok: Client) -> No
     tiktok.advance(73)
     told = checked(healthy)
     (waiting,) = [each for each in told["checks"] if each["check"] == "waiting"]
-    assert (waiting["outcome"], "wait, for 3 days." in waiting["seen"]) == ("failed", True)
+    assert (waiting["outcome"], "have been pending for 3 days." in waiting["seen"]) == ("failed", True)
 
 
 def test_an_audience_that_is_being_processed(target: Target) -> None:
@@ -286,7 +286,7 @@ def test_a_ledger_folder_that_cannot_be(healthy: Target) -> None:
     (healthy.folder / "file").write_text("")
     told = troubles(checked(healthy, ledger_path=str(healthy.folder / "file" / "ledgers")))
     assert "another `ledger_path`" in told["ledger_path"]
-    assert "a folder that lasts" in troubles(checked(healthy, ledger_path=":memory:"))["ledger_path"]
+    assert "a durable folder" in troubles(checked(healthy, ledger_path=":memory:"))["ledger_path"]
 
 
 def test_a_damaged_ledger(healthy: Target) -> None:
@@ -299,10 +299,10 @@ def test_on_a_terminal_and_without_one(healthy: Target) -> None:
     checked(healthy)
     ended = typed("check", "--config", "config.json", folder=healthy.folder)
     assert ended.exit_code == 0
-    assert ended.lines[-1] == "All is well."
+    assert ended.lines[-1] == "All checks passed."
     assert max(map(len, ended.lines)) <= COLUMNS
     checked(healthy, access_token="emulator-other")
     ended = piped("check", "--config", "config.json", folder=healthy.folder)
     assert (ended.exit_code, ended.stderr) == (1, "")
     assert "code 40105, request 20" in ended.stdout
-    assert "The worst outcome is: failed." in ended.stdout
+    assert "Worst outcome: failed." in ended.stdout

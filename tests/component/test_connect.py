@@ -106,7 +106,7 @@ class Browser:
 
     def __init__(self, redirect: str) -> None:
         self.answer = requests.get(redirect, timeout=10)
-        while "TikTok has answered" in self.answer.text:
+        while "TikTok has responded" in self.answer.text:
             self.answer = requests.get(self.answer.url, timeout=10)
 
     @property
@@ -145,7 +145,7 @@ def test_the_whole_way(config: str, tiktok: Client, tmp_path: Path) -> None:
     assert tiktok.get("/user/info/")["code"] == 0
     assert f'Connected: "Zoo", advertiser {OTHER_ADVERTISER}, not active: under review.' in running.stderr
     assert running.last_line.endswith(f"stored in {other}, which only you can read.")
-    assert "TikTok has granted: Audience Management (3).\n" in running.stderr
+    assert "Permissions granted: Audience Management (3).\n" in running.stderr
     everything = running.stdout + running.stderr + browser.answer.text + secrets_in(tmp_path) + "".join(running.seen)
     assert running.seen
     for secret in (token, SECRET, code_in(redirect)):
@@ -214,7 +214,7 @@ def test_a_code_that_is_not_good_any_more(config: str, tiktok: Client, tmp_path:
             assert tiktok.post("/oauth2/access_token/", **fields)["code"] == 0
         else:
             tiktok.advance(1.1)
-        assert failing(running, redirect).title == "The code is not good any more"
+        assert failing(running, redirect).title == "The code has expired or was used"
     assert re.search(r"code 40110, request \w{34}", running.last_line)
     assert "Run the command again" in running.last_line
     calls = [call for call in tiktok.requests() if call["path"].startswith("/oauth2/access_token")]
@@ -259,7 +259,7 @@ def test_tiktok_is_at_fault(config: str, tiktok: Client, tmp_path: Path) -> None
     tiktok.fault(path="/oauth2/access_token/", code=50000, message=f"System error at {SECRET}.")
     with connecting(tmp_path, config, "--save", "env") as running:
         browser = failing(running, approve(running.url()))
-    assert browser.title == "TikTok has not answered as hoped"
+    assert browser.title == "TikTok returned an unexpected response"
     assert "code 50000" in running.last_line
     assert SECRET not in running.stderr + browser.answer.text
 
@@ -281,7 +281,7 @@ def test_a_token_that_cannot_be_stored(config: str, tmp_path: Path) -> None:
     with connecting(tmp_path, config, "--save", "env:keys/.env") as running:
         browser = Browser(approve(running.url()))
         folder.rmdir()
-        assert "could not be kept" in browser.choose(ADVERTISER).text
+        assert "could not be stored" in browser.choose(ADVERTISER).text
         assert running.ended() == 1
     assert "No such file or directory" in running.last_line
 
@@ -299,7 +299,7 @@ def test_an_answer_with_a_wrong_state_is_ignored(config: str, tmp_path: Path) ->
         browser = Browser(approve(url))
         browser.choose(ADVERTISER)
         assert running.ended() == 0
-    assert running.stderr.count("wrong `state`") == 1
+    assert running.stderr.count("invalid `state`") == 1
 
 
 def test_other_pages_of_the_browser_get_nowhere(config: str, tmp_path: Path) -> None:
@@ -369,7 +369,7 @@ def test_a_signal_closes_the_page(config: str, tmp_path: Path, number: signal.Si
 def test_nobody_answers(config: str, tmp_path: Path) -> None:
     with connecting(tmp_path, config, "--save", "env", "--timeout", "0.01") as running:
         assert running.ended() == 1
-    assert "Nobody has answered within 0.01 minutes" in running.last_line
+    assert "No response within 0.01 minutes" in running.last_line
 
 
 def test_what_is_wrong_is_told_before_anything_is_asked(config: str, tiktok: Client, tmp_path: Path) -> None:
@@ -379,12 +379,12 @@ def test_what_is_wrong_is_told_before_anything_is_asked(config: str, tiktok: Cli
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         for arguments, exit_code, words in (
-            (["--config", config], 1, "Where shall the token go? Add --save env"),
-            (["--config", config, "--save", "vault"], 1, "--save takes env, env:PATH or meltano."),
+            (["--config", config], 1, "No destination for the token. Add --save env"),
+            (["--config", config, "--save", "vault"], 1, "--save accepts env, env:PATH or meltano."),
             (["--config", config, "--save", "env:no/where"], 1, "cannot be written"),
             (["--config", config, "--save", "env:."], 1, "cannot be written"),
-            (["--config", config, "--save", "meltano"], 1, "no meltano.yml here or above"),
-            (["--config", config, "--save", "env", "--no-browser"], 1, "asks in the terminal, and there is none"),
+            (["--config", config, "--save", "meltano"], 1, "No meltano.yml found in this folder or its parents"),
+            (["--config", config, "--save", "env", "--no-browser"], 1, "--no-browser needs a terminal"),
             (["--config", config, "--print", "--port", str(taken.getsockname()[1])], 1, "Address already in use"),
             (["--config", str(tmp_path / "token.json"), "--print"], 2, "`app_id` is missing"),
             (["--config", str(tmp_path / "token.json"), "--print"], 2, "`app_secret` is missing"),
@@ -419,7 +419,7 @@ def test_the_demo_plays_the_user_and_leaves_nothing_behind(tmp_path: Path) -> No
         timeout=60,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    for words in ("[Approve]", "not active: disabled", "Connected", "mode 600", "TikTok takes the token"):
+    for words in ("[Approve]", "not active: disabled", "Connected", "mode 600", "TikTok accepts the token"):
         assert words in ended.stdout
     assert not re.search("emulator-[0-9a-f]{32}", ended.stdout + ended.stderr)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("connect-")] == []
@@ -450,22 +450,22 @@ def test_all_in_the_terminal(config: str, tmp_path: Path) -> None:
         user.expect("Number [1]:")
         user.type("")
         url = portal(user)
-        user.expect("shows then:")
+        user.expect("then shows:")
         user.type("http://localhost:8766/?nothing")
-        user.expect("`state` is missing or wrong")
-        user.expect("shows then:")
+        user.expect("`state` is missing or invalid")
+        user.expect("then shows:")
         redirect = approve(url)
         user.type(redirect)
-        shown = user.expect("search for:")
+        shown = user.expect("search words:")
         assert "not active: under" in shown
         tables = [line for line in shown.replace("\r", "").splitlines() if line[:1] in "┏┃┡│└"]
         assert len(tables) > 4
         assert max(map(len, tables)) <= 80
         user.type("nothing like that")
-        user.expect("None matches")
-        user.expect("search for:")
+        user.expect("No match.")
+        user.expect("search words:")
         user.type("zoo")
-        assert ADVERTISER not in user.expect("search for:")
+        assert ADVERTISER not in user.expect("search words:")
         user.type("2")
         assert user.ended() == 0, user.screen
     kept = (tmp_path / ".env").read_text()
@@ -481,9 +481,9 @@ def test_two_thousand_in_the_terminal(config: str, tiktok: Client, tmp_path: Pat
     with terminal(tmp_path, config, "--no-browser", "--print") as user:
         user.type(approve(portal(user)))
         user.expect("... and 1,980 more of 2,000")
-        user.expect("search for:")
+        user.expect("search words:")
         user.type("branch 1234")
-        assert "1,235" in user.expect("search for:")
+        assert "1,235" in user.expect("search words:")
         user.type("1235")
         assert user.ended() == 0
     assert f'Connected: "Branch 1234", advertiser {many[1234]["advertiser_id"]}' in user.screen
@@ -496,18 +496,18 @@ def test_denied_and_interrupted_in_the_terminal(config: str, tmp_path: Path) -> 
         assert user.ended() == 1
         assert "Error: TikTok sent no code" in user.screen
     with terminal(tmp_path, config, "--no-browser", "--save", "env") as user:
-        user.expect("shows then:")
+        user.expect("then shows:")
         user.process.send_signal(signal.SIGINT)
         assert user.ended() == 130
         assert "Stopped by a signal (exit 130): nothing was stored." in user.screen
     with terminal(tmp_path, config, "--no-browser", "--save", "env", "--timeout", "0.01") as user:
         assert user.ended() == 1
-        assert "Nobody has answered" in user.screen
+        assert "No response within" in user.screen
     with terminal(tmp_path, config, "--no-browser", "--save", "env") as user:
-        user.expect("shows then:")
+        user.expect("then shows:")
         os.write(user.keyboard, b"\x04")
         assert user.ended() == 1
-        assert "The input has ended" in user.screen
+        assert "Input ended before a response" in user.screen
     assert "Traceback" not in user.screen
 
 
@@ -515,7 +515,7 @@ def test_a_place_is_asked_for_where_there_is_a_terminal(config: str, tmp_path: P
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / "meltano.yml").write_text("")
     with terminal(tmp_path / "project", config, "--port", "0") as user:
-        user.expect("2: nowhere, print it once")
+        user.expect("2: do not store it, print it once")
         user.type("2")
         user.expect("/portal/auth?")
         user.process.send_signal(signal.SIGINT)

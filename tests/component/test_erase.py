@@ -293,7 +293,7 @@ def test_an_argument_is_taken_with_a_warning(filled: Target) -> None:
     path = filled.folder / "erase.json"
     path.write_text(json.dumps(filled.config))
     result = CliRunner().invoke(erase_command, [email(ERASED), "--config", str(path)])
-    assert (result.exit_code, "history of your shell" in result.stderr) == (0, True)
+    assert (result.exit_code, "in your shell history" in result.stderr) == (0, True)
     assert MARKER not in result.output
 
 
@@ -402,7 +402,7 @@ def test_text_in_another_encoding_erases_nobody(filled: Target) -> None:
     path = filled.folder / "erase.json"
     path.write_text(json.dumps(filled.config))
     latin = CliRunner().invoke(erase_command, ["-", "--config", str(path)], input="josé@example.com".encode("latin-1"))
-    assert (latin.exit_code, "no UTF-8" in latin.output) == (1, True)
+    assert (latin.exit_code, "not valid UTF-8" in latin.output) == (1, True)
     assert not list((filled.folder / "ledgers").glob("erased*"))
     with_mark = CliRunner().invoke(erase_command, ["-", "--config", str(path)], input=email(ERASED).encode("utf-8-sig"))
     assert (with_mark.exit_code, "removed" in with_mark.output) == (0, True)

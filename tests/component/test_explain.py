@@ -1,4 +1,4 @@
-"""`explain`: what becomes of one identifier, and what somebody else did with it."""
+"""`explain`: show how one identifier is normalized and hashed, and why a digest from another system differs."""
 
 from __future__ import annotations
 
@@ -203,10 +203,10 @@ def test_a_digest_fits_on_a_line_of_a_terminal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([MARKER, MARKER, "--contract", "EMAIL_SHA256"], "in quotes"),
-        (["--contract", "EMAIL_SHA256"], "Give IDENTIFIER"),
+        ([MARKER, MARKER, "--contract", "EMAIL_SHA256"], "Quote an identifier"),
+        (["--contract", "EMAIL_SHA256"], "Pass IDENTIFIER"),
         (["--contract", MARKER], "must be one of EMAIL_SHA256"),
-        (["-", "--contract", "EMAIL_SHA256"], "Standard input has 2 lines. One identifier is explained at a time."),
+        (["-", "--contract", "EMAIL_SHA256"], "Standard input has 2 lines. Pass exactly one identifier."),
         (["x", "--contract", "EMAIL_SHA256", "--digest", MARKER], "64 hex digits"),
         (["x", "--contract", "PHONE_SHA256", "--default-country", MARKER], "ISO 3166"),
     ],

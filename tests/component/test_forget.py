@@ -34,7 +34,7 @@ def filled(target: Target, tiktok: Client) -> Target:
 def test_whom_only_that_stream_brought_leaves_with_the_next_run(filled: Target, tiktok: Client) -> None:
     told = run_forget(filled, "b")
     assert told.exit_code == 0, told.output
-    assert "100 people leave with the next run, 1,500 stay" in told.output
+    assert "the next run removes 100 members and keeps 1,500" in told.output
     (audience,) = tiktok.control("audiences").json()
     assert tiktok.members(audience["audience_id"]) == digests(1, 1600), "nothing is sent by the command"
     outcome = filled.run([])
@@ -45,7 +45,7 @@ def test_whom_only_that_stream_brought_leaves_with_the_next_run(filled: Target, 
 def test_it_is_guarded(filled: Target) -> None:
     told = run_forget(filled, "a", "--audience", "Both")
     assert told.exit_code == 1
-    assert "1,400 of 1,600 people" in told.output
+    assert "1,400 of 1,600 members" in told.output
     assert "max_removal_percent" in told.output
     assert run_forget(filled, "a", "--force").exit_code == 0
 
@@ -60,9 +60,9 @@ def test_a_signal_ends_it_between_two_ledgers(filled: Target, tiktok: Client) ->
     filled.run(stream_of(1, 1600, "b"), audience_name="Other")
     with mock.patch.object(Ledger, "forgetting", forget_and_be_signalled):
         told = run_forget(filled, "b")
-    assert (told.exit_code, told.output.count("is forgotten")) == (128 + signal.SIGTERM, 1)
+    assert (told.exit_code, told.output.count("was deleted from the ledger of")) == (128 + signal.SIGTERM, 1)
     tiktok.advance(49)
-    assert run_forget(filled, "b", "--force").output.count("is forgotten") == 1
+    assert run_forget(filled, "b", "--force").output.count("was deleted from the ledger of") == 1
 
 
 def test_what_nobody_knows_is_no_success(filled: Target) -> None:
@@ -80,7 +80,7 @@ def test_a_stream_that_moves_is_stopped_until_its_old_part_is_forgotten(target: 
     assert (moved.exit_code, moved.state) == (1, None)
     assert 'filled audience "Old"' in moved.last_line
     assert [audience["name"] for audience in tiktok.control("audiences").json()] == ["Old"]
-    assert "TikTok refuses fewer than 1,000" in run_forget(target, STREAM, "--force").output
+    assert "TikTok rejects removals that leave fewer than 1,000" in run_forget(target, STREAM, "--force").output
     outcome = target.run(messages, audience_name="New")
     new = next(audience for audience in outcome.report["audiences"] if audience["audience"] == "New")
     assert new["outcome"] == "ok", new["message"]

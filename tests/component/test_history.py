@@ -75,10 +75,10 @@ def test_a_table_and_sparks(filled: Target) -> None:
     told = run_history(filled, "Customers")
     assert told.exit_code == 0
     for words in (
-        "Why is it smaller",
+        "Why is the audience smaller",
         "email_syntax 2",
-        "1,250 of 1,251 given",
-        "The last run said: TikTok is processing",
+        "1,250 of 1,251 delivered",
+        "Message of the last run: TikTok is processing",
         "The last 3 of 3 runs",
         "TikTok last showed 1,200, or 100 for each 100",
     ):
@@ -177,7 +177,9 @@ def test_figures_are_whole_on_a_terminal(filled: Target, tiktok: Client) -> None
         cells = {cell.strip() for line in ended.lines for cell in line.split("│")}
         assert {"1,251", "1,250", "Customers"} <= cells, ended.stdout
         words = set(re.findall(r"[A-Za-z_']+", ended.stdout))
-        whole = {"Given", "Size"} if not arguments else {"email_syntax", "accepted", "rejected", "waiting", "Outcome"}
+        whole = (
+            {"Delivered", "Size"} if not arguments else {"email_syntax", "accepted", "rejected", "pending", "Outcome"}
+        )
         assert whole <= words, ended.stdout
 
 

@@ -336,7 +336,7 @@ def test_commands_see_what_is_in_the_store(target: Target, tmp_path: Path) -> No
     assert "1,200 of 1,200 delivered" in see(audiences)
     assert "s3://ledgers/tiktok can be written" in see(check)
     assert json.loads(see(history, "--json"))["audiences"][0]["runs"][0]["desired"] == 1200
-    assert "1,200 people leave" in see(forget, STREAM, "--force")
+    assert "removes 1,200 members" in see(forget, STREAM, "--force")
     assert json.loads(see(audiences, "--json"))["audiences"][0]["ledger"]["streams"] == []
 
 

@@ -285,11 +285,11 @@ def test_too_small_is_told_after_48_hours(target: Target) -> None:
 
 def test_what_another_machine_does_is_not_called_too_small(target: Target, tiktok: Client) -> None:
     configure(target)
-    words = f"Advertiser {ADVERTISER} has no audience, and there is no ledger of one.\n"
+    words = f"Advertiser {ADVERTISER} has no audience and no ledger.\n"
     assert asked(target, "audiences").stdout == words
     tiktok.seed(name="Customers", random_members=10, created_days_ago=30)
     assert row(answer(target, "audiences"), "Customers")["state"] == "no size yet"
-    assert "no size yet: being processed, or too few, EMAIL_SHA256" in asked(target, "audiences").stdout
+    assert "no size yet: still processing, or too small, EMAIL_SHA256" in asked(target, "audiences").stdout
 
 
 def test_who_was_erased_is_owed_no_delivery(target: Target) -> None:

@@ -168,7 +168,7 @@ def test_two_thousand_by_keyboard_on_a_phone(tab: Page, running: Running, tiktok
     assert tab.evaluate(SEARCH_TOOK_MS) < 250
     tab.keyboard.press("Control+A")
     tab.keyboard.type("nothing like this")
-    assert "None matches" in tab.locator("#count").inner_text()
+    assert "No match" in tab.locator("#count").inner_text()
     tab.keyboard.press("Control+A")
     tab.keyboard.type("branch de 123")
     assert tab.locator("#count").inner_text() == "7 of 2,000 shown"
@@ -209,7 +209,7 @@ def test_nothing_is_sent_before_a_choice(tab: Page, running: Running, tmp_path: 
     ("name", "heading"),
     [
         ("denied", "Not approved"),
-        ("expired", "The code is not good any more"),
+        ("expired", "The code has expired or was used"),
         ("scope", "A permission is missing"),
         ("none", "No ad account"),
     ],
@@ -242,7 +242,7 @@ def test_a_wrong_state_does_not_end_it(tab: Page, running: Running) -> None:
     url = running.url()
     tab.goto(url)
     tab.get_by_role("button", name="another state").click()
-    tab.get_by_role("heading", name="This answer is not for this command").wait_for()
+    tab.get_by_role("heading", name="This response is not for this command").wait_for()
     check_accessibility(tab)
     picture(tab, "state")
     tab.goto(url)

@@ -208,9 +208,9 @@ def timeless(printed: str) -> str:
         r"20\d\d-\d\d-\d\d \d\d:\d\d": "2026-11-22 16:30",
         r"20\d\d-\d\d-\d\d(?!T| \d\d:)": "2027-01-06",
         r"\b20\d{12}[0-9A-F]{20}\b": "20261122163000CA67BC2BEB02491AA097",
-        r"127\.0\.0\.1:\d+ answers\. *": "127.0.0.1:8765 answers.",
+        r"127\.0\.0\.1:\d+ responds\. *": "127.0.0.1:8765 responds.",
         r"clock is \d+ s (ahead of|behind)": "clock is 0 s behind",
-        r"wait, for \d+ s\b": "wait, for 0 s",
+        r"\bfor \d+ s\.": "for 0 s.",
     }
     for pattern, usual in times.items():
         printed = re.sub(pattern, usual, printed)

@@ -1,4 +1,4 @@
-"""`connect`: get an access token by TikTok's page, and choose the ad account."""
+"""`connect`: get an access token through TikTok's consent page, and choose the ad account."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ if TYPE_CHECKING:
 @click.option(
     "--save",
     metavar="env[:PATH]|meltano",
-    help="Write token and advertiser into a file of variables: env, by default .env here, or that of the Meltano"
-    " project. Asked for if neither this nor --print is given.",
+    help="Write the token and advertiser ID to an environment file: env (default: .env in the current folder) or"
+    " meltano (the project's .env). Prompts if neither --save nor --print is set.",
 )
-@click.option("--print", "show_token", is_flag=True, help="Print the token, and nothing else, on standard output.")
-@click.option("--no-browser", is_flag=True, help="Open no browser and serve no page: ask in the terminal.")
-@click.option("--port", default=8766, type=click.IntRange(0, 65535), help="Port of the page; 0 picks a free one.")
+@click.option("--print", "show_token", is_flag=True, help="Print only the token to standard output.")
+@click.option("--no-browser", is_flag=True, help="Use the terminal instead of a browser and a local page.")
+@click.option("--port", default=8766, type=click.IntRange(0, 65535), help="Port of the local page; 0 picks a free one.")
 @click.option(
     "--redirect-uri",
-    help="Address that is registered for the app, where it is not http://localhost:PORT/, as behind a tunnel.",
+    help="Redirect URI registered for the app, if not http://localhost:PORT/; for example behind a tunnel.",
 )
-@click.option("--timeout", default=10.0, type=click.FloatRange(min=0, min_open=True), help="Minutes to wait for you.")
+@click.option(
+    "--timeout", default=10.0, type=click.FloatRange(min=0, min_open=True), help="Minutes to wait for each response."
+)
 def connect(
     app: AppSettings,
     *,
@@ -38,9 +40,9 @@ def connect(
     redirect_uri: str | None,
     timeout: float,
 ) -> None:
-    """Authorise your app at TikTok, choose the ad account, and keep the access token.
+    """Authorize your app at TikTok, choose the ad account and store the access token.
 
-    The configuration needs only `app_id` and `app_secret`. The token goes where you say, and nowhere else.
+    The configuration requires only `app_id` and `app_secret`. The token is stored only where you choose.
     """
     from target_tiktok_audiences.cli.connect.flow import ConnectOptions, run  # noqa: PLC0415 - not for every run
 

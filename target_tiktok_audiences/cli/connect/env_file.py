@@ -1,4 +1,4 @@
-"""Keeps the token: in a file of variables that nobody else can read."""
+"""Store the token in an environment file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -19,43 +19,47 @@ if TYPE_CHECKING:
 
 ACCESS_TOKEN = "TARGET_TIKTOK_AUDIENCES_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
 ADVERTISER_ID = "TARGET_TIKTOK_AUDIENCES_ADVERTISER_ID"
-_FORMS = "--save takes env, env:PATH or meltano."
+_FORMS = "--save accepts env, env:PATH or meltano."
 
 
 @dataclass(frozen=True)
 class EnvFile:
-    """A file of variables, such as `.env`; Meltano reads the one in its project."""
+    """An environment file such as `.env`. Meltano reads the one in its project."""
 
     path: Path
 
     @classmethod
     def meant_by(cls, text: str) -> EnvFile:
-        """Find the file that `--save` means, and see that it can be written before anybody is asked anything."""
+        """Resolve the value of `--save`, and raise UserError if the file is not writable. Called before any prompt."""
         kind, _, path = text.partition(":")
         if kind == "env":
             try:
                 found = Path(path or ".env").expanduser()
             except RuntimeError:
-                raise UserError(f"The home folder in {path} is unknown. Write the whole path. {_FORMS}") from None
+                raise UserError(
+                    f"The home folder in {path} cannot be resolved. Use an absolute path. {_FORMS}"
+                ) from None
         elif text == "meltano":
             found = _meltano_project() / ".env"
         else:
             raise UserError(f"{_FORMS} Nothing was done.")
-        file = cls(Path(os.path.realpath(found)))  # a link stays one
+        file = cls(Path(os.path.realpath(found)))  # write to the target of a symbolic link
         file.check()
         return file
 
     def check(self) -> None:
-        """Refuse a place where the file cannot be written."""
+        """Raise UserError if the file cannot be written."""
         if self.path.is_dir() or not self.path.parent.is_dir():
-            raise UserError(f"{self.path} cannot be written: it is a folder, or in none that exists. {_FORMS}")
+            raise UserError(
+                f"{self.path} cannot be written: it is a folder, or its parent folder does not exist. {_FORMS}"
+            )
         if not os.access(self.path.parent, os.W_OK) or (self.path.exists() and not os.access(self.path, os.R_OK)):
             raise UserError(f"{self.path} cannot be written: no permission. Choose another file. {_FORMS}")
 
     def set(self, variables: Mapping[str, str]) -> None:
-        """Set variables, and leave every other line as it is.
+        """Set variables, and keep every other line.
 
-        The file is replaced in one step by one that only its owner can read, whatever it was before.
+        The file is replaced atomically by one that only its owner can read, whatever its mode was before.
         """
         before = self.path.read_bytes() if self.path.exists() else b""
         after = with_variables(before.decode("utf-8", "surrogateescape"), variables)
@@ -72,7 +76,7 @@ class EnvFile:
 
 
 def with_variables(text: str, variables: Mapping[str, str]) -> str:
-    """Give the text of a file of variables in which each of these is set once, where it stood or at the end."""
+    """Return `text` with each variable set exactly once: in its previous place, or at the end."""
     for name, value in variables.items():
         line = f"{name}={shlex.quote(value)}"
         old = re.compile(rf"^([ \t]*(?:export[ \t]+)?){name}[ \t]*=[^\r\n]*(\r?\n|\Z)", re.MULTILINE)
@@ -85,17 +89,19 @@ def with_variables(text: str, variables: Mapping[str, str]) -> str:
 
 
 def _meltano_project() -> Path:
-    """Find the project as Meltano does: by its variable, or by its file here or above."""
+    """Find the project as Meltano does: by its variable, or by `meltano.yml` in this folder or a parent."""
     named = os.environ.get("MELTANO_PROJECT_ROOT")
     here = Path.cwd()
     for folder in [Path(named)] if named else [here, *here.parents]:
         if (folder / "meltano.yml").is_file():
             return folder
-    raise UserError("There is no meltano.yml here or above: go into the Meltano project, or use --save env:PATH.")
+    raise UserError(
+        "No meltano.yml found in this folder or its parents. Change to the Meltano project, or use --save env:PATH."
+    )
 
 
 def in_meltano_project() -> bool:
-    """Tell whether there is a Meltano project to write to."""
+    """Return whether a Meltano project was found."""
     try:
         _meltano_project()
     except UserError:

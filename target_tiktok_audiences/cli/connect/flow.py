@@ -1,4 +1,4 @@
-"""The way from an app to a token that is kept: ask, approve, exchange, check, choose, keep."""
+"""The connect flow: consent, code exchange, checks, choice of the ad account, storing the token."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _AGAIN = "Run the command again, and approve"
 
 @dataclass(frozen=True)
 class ConnectOptions:
-    """What the command line says."""
+    """Options of the command line."""
 
     save: str | None
     show_token: bool
@@ -61,36 +61,36 @@ class ConnectOptions:
     minutes: float
 
     def deadline(self) -> float:
-        """Until when the user may take from now on, by the monotonic clock."""
+        """Return when the user's time to respond ends, on the monotonic clock."""
         return time.monotonic() + self.minutes * 60
 
 
 @dataclass(frozen=True)
 class Grant:
-    """What TikTok has given."""
+    """The token that TikTok granted, and its ad accounts."""
 
     token: Token
     advertisers: list[Advertiser]
 
 
 class NotConnected(UserError):
-    """No token is kept; the page and the terminal tell why, and what to do."""
+    """No token was stored. The page and the terminal show why, and what to do."""
 
     def __init__(self, title: str, happened: str, todo: str) -> None:
         super().__init__(f"{happened} {todo} Nothing was stored.")
         self.view = page.failed(title, happened, todo)
 
 
-def run(app: AppSettings, wishes: ConnectOptions) -> None:
-    """Connect, or end with one line that says why not."""
-    with clear_errors(), _last_word(wishes.minutes), signals.interrupting():
-        if not (wishes.browser or terminal.can_ask()):
-            raise UserError("--no-browser asks in the terminal, and there is none. Leave it out, or run in a terminal.")
-        keeper = TokenStore.asked_for(wishes)
-        if wishes.browser:
-            _by_page(app, wishes, keeper)
+def run(app: AppSettings, options: ConnectOptions) -> None:
+    """Connect, or exit with a one-line error."""
+    with clear_errors(), _last_word(options.minutes), signals.interrupting():
+        if not (options.browser or terminal.can_ask()):
+            raise UserError("--no-browser needs a terminal. Omit it, or use a terminal.")
+        token_store = TokenStore.asked_for(options)
+        if options.browser:
+            _by_page(app, options, token_store)
         else:
-            _in_terminal(app, wishes, keeper)
+            _in_terminal(app, options, token_store)
 
 
 @contextmanager
@@ -99,8 +99,8 @@ def _last_word(minutes: float) -> Iterator[None]:
         yield
     except TimeoutError:
         raise UserError(
-            f"Nobody has answered within {minutes:g} minutes, so nothing was stored. Run the command again; --timeout"
-            " makes it wait longer."
+            f"No response within {minutes:g} minutes. Nothing was stored. Run the command again; --timeout sets a"
+            " longer wait."
         ) from None
     except SystemExit:
         if signals.received:
@@ -113,33 +113,33 @@ def _last_word(minutes: float) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class TokenStore:
-    """Keeps the token where the user wants it, and nowhere else."""
+    """Stores the token only where the user chose."""
 
     file: EnvFile | None
     show_token: bool
 
     @classmethod
-    def asked_for(cls, wishes: ConnectOptions) -> TokenStore:
-        """Go by the command line, or ask: before the approval, so that no token is got that nobody keeps."""
-        if wishes.save:
-            return cls(EnvFile.meant_by(wishes.save), wishes.show_token)
-        if wishes.show_token:
+    def asked_for(cls, options: ConnectOptions) -> TokenStore:
+        """Use the command line, or prompt. Called before the approval, so that every token has a destination."""
+        if options.save:
+            return cls(EnvFile.meant_by(options.save), options.show_token)
+        if options.show_token:
             return cls(None, show_token=True)
         if not terminal.can_ask():
-            raise UserError("Where shall the token go? Add --save env, --save env:PATH, --save meltano or --print.")
-        say("Where shall the token go?")
+            raise UserError("No destination for the token. Add --save env, --save env:PATH, --save meltano or --print.")
+        say("Where do you want to store the token?")
         kinds = ["env", "meltano"] if in_meltano_project() else ["env"]
         files = list(dict.fromkeys(map(EnvFile.meant_by, kinds)))
         places = {str(number): file for number, file in enumerate([*files, None], 1)}
         for number, file in places.items():
-            say(f"{number}: {file.path if file else 'nowhere, print it once'}")
-        deadline = wishes.deadline()
+            say(f"{number}: {file.path if file else 'do not store it, print it once'}")
+        deadline = options.deadline()
         while (answer := terminal.ask("Number [1]:", deadline) or "1") not in places:
             pass
         return cls(places[answer], show_token=places[answer] is None)
 
     def keep(self, token: str, advertiser_id: str) -> str:
-        """Keep it, and tell where; from here on no signal interrupts, for it would be half done."""
+        """Store the token and return where. Signals are deferred from here on, so that it completes."""
         signals.check()
         signals.defer()
         kept = []
@@ -151,69 +151,69 @@ class TokenStore:
                 click.echo(token)
                 kept.append("printed once on standard output")
         except OSError as error:
-            raise NotConnected("The token could not be kept", describe(error), f"{_AGAIN}.") from None
+            raise NotConnected("The token could not be stored", describe(error), f"{_AGAIN}.") from None
         return ", and ".join(kept)
 
 
 # --- The approval ---
 
 
-def _by_page(app: AppSettings, wishes: ConnectOptions, keeper: TokenStore) -> None:
+def _by_page(app: AppSettings, options: ConnectOptions, token_store: TokenStore) -> None:
     state = secrets.token_urlsafe(24)
-    with LoopbackPage(wishes.port, state, wishes.redirect_uri) as here:
-        url = authorization_url(app.api_url, app.app_id, state, here.redirect_uri)
-        say(f"TikTok sends your browser back to {here.redirect_uri}, which must be registered for the app.")
+    with LoopbackPage(options.port, state, options.redirect_uri) as server:
+        url = authorization_url(app.api_url, app.app_id, state, server.redirect_uri)
+        say(f"TikTok redirects your browser to {server.redirect_uri}, which must be registered for the app.")
         say("Approve at TikTok. If no browser opens, open this address:")
         click.echo(f"\n{url}\n", err=True)
         _open(url)
         try:
-            grant = _granted(app, _code(here, wishes.deadline()))
-            here.show(page.choose(grant.advertisers, grant.token.scopes, here.form_token))
-            say(f"TikTok has granted: {scopes_in_words(grant.token.scopes)}.")
+            grant = _granted(app, _code(server, options.deadline()))
+            server.show(page.choose(grant.advertisers, grant.token.scopes, server.form_token))
+            say(f"Permissions granted: {scopes_in_words(grant.token.scopes)}.")
             say(f"Choose the ad account on the page: {len(grant.advertisers):,} in its list.")
-            deadline = wishes.deadline()
-            while not isinstance(event := here.next_event(deadline), Chosen):
+            deadline = options.deadline()
+            while not isinstance(event := server.next_event(deadline), Chosen):
                 pass
             chosen = next(each for each in grant.advertisers if each.advertiser_id == event.advertiser_id)
-            kept = keeper.keep(grant.token.access_token, chosen.advertiser_id)
+            kept = token_store.keep(grant.token.access_token, chosen.advertiser_id)
         except NotConnected as failed:
-            here.finish(failed.view)
+            server.finish(failed.view)
             raise
         _tell(chosen, kept)
-        here.finish(page.done(chosen, grant.token.scopes, kept))
+        server.finish(page.done(chosen, grant.token.scopes, kept))
 
 
-def _code(here: LoopbackPage, deadline: float) -> str:
+def _code(server: LoopbackPage, deadline: float) -> str:
     strays = 0
     while True:
-        match here.next_event(deadline):
+        match server.next_event(deadline):
             case Approved(code):
                 return code
             case Denied():
                 raise _denied()
             case UnexpectedRequest() if not strays:
                 strays += 1
-                say("An answer with a wrong `state` has come, and was ignored. Open the address above.")
+                say("Ignored a response with an invalid `state`. Open the address above.")
 
 
-def _in_terminal(app: AppSettings, wishes: ConnectOptions, keeper: TokenStore) -> None:
+def _in_terminal(app: AppSettings, options: ConnectOptions, token_store: TokenStore) -> None:
     state = secrets.token_urlsafe(24)
-    redirect_uri = wishes.redirect_uri or f"http://localhost:{wishes.port}/"
+    redirect_uri = options.redirect_uri or f"http://localhost:{options.port}/"
     say("Open this address in a browser, on any machine, and approve:")
     click.echo(f"\n{authorization_url(app.api_url, app.app_id, state, redirect_uri)}\n", err=True)
-    say(f"TikTok then sends the browser to {redirect_uri}, which must be registered for the app and need not load.")
-    grant = _granted(app, _pasted_code(state, wishes.deadline()))
-    say(f"TikTok has granted: {scopes_in_words(grant.token.scopes)}.")
-    chosen = terminal.choose(grant.advertisers, wishes.deadline())
-    _tell(chosen, keeper.keep(grant.token.access_token, chosen.advertiser_id))
+    say(f"TikTok then redirects the browser to {redirect_uri}, which must be registered for the app; it need not load.")
+    grant = _granted(app, _pasted_code(state, options.deadline()))
+    say(f"Permissions granted: {scopes_in_words(grant.token.scopes)}.")
+    chosen = terminal.choose(grant.advertisers, options.deadline())
+    _tell(chosen, token_store.keep(grant.token.access_token, chosen.advertiser_id))
 
 
 def _pasted_code(state: str, deadline: float) -> str:
     try:
         while True:
             with suppress(WrongState):
-                return code_of(terminal.ask("Paste the whole address that the browser shows then:", deadline), state)
-            say("That is not the answer to the address above: its `state` is missing or wrong.")
+                return code_of(terminal.ask("Paste the complete address that the browser then shows:", deadline), state)
+            say("This address does not match the request above: its `state` is missing or invalid.")
     except ConsentDenied:
         raise _denied() from None
 
@@ -225,17 +225,17 @@ def _denied() -> NotConnected:
 
 
 def _granted(app: AppSettings, code: str) -> Grant:
-    """Make a token of the code, and see that it will do."""
+    """Exchange the code for a token, and check its permissions and ad accounts."""
     agent = f"target-tiktok-audiences/{__version__}"
     client = partial(TikTok, api_url=app.api_url, user_agent=agent)
     with _explained(), closing(client("", secrets=[app.app_secret, code])) as tiktok:
         token = exchange(tiktok, app.app_id, app.app_secret, code)
     if any(token_errors(token.access_token)):
-        raise NotConnected("No token", "TikTok sent something that is no access token.", f"{_AGAIN}.")
+        raise NotConnected("No token", "TikTok returned a value that is not a valid access token.", f"{_AGAIN}.")
     if missing := token.missing_scopes:
         raise NotConnected(
             "A permission is missing",
-            f"TikTok has granted: {scopes_in_words(token.scopes)}. Missing: {scopes_in_words(missing)}.",
+            f"Permissions granted: {scopes_in_words(token.scopes)}. Missing: {scopes_in_words(missing)}.",
             "Add the permission Audience Management to the app at TikTok for Business, wait until TikTok has approved"
             " that, and connect again.",
         )
@@ -244,23 +244,23 @@ def _granted(app: AppSettings, code: str) -> Grant:
     if not advertisers:
         raise NotConnected(
             "No ad account",
-            "Whoever approved has no ad account that the app may act for.",
-            "Let the user be made Admin or Operator of one in TikTok's Business Center, and connect again.",
+            "The user who approved has no ad account that the app can access.",
+            "Make the user an Admin or Operator of an ad account in TikTok's Business Center, and connect again.",
         )
     return Grant(token, advertisers)
 
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Say on the page, too, what TikTok did not do."""
+    """Convert TikTok's errors, so that the page shows them, too."""
     try:
         yield
     except TikTokError as error:
         if is_bad_code(error):
-            todo = f"A code is good for an hour, and once. {_AGAIN} soon."
-            raise NotConnected("The code is not good any more", error.summary, todo) from None
+            todo = f"A code is valid once, for one hour. {_AGAIN} promptly."
+            raise NotConnected("The code has expired or was used", error.summary, todo) from None
         happened = " ".join(filter(None, [error.summary, error.tried]))
-        raise NotConnected("TikTok has not answered as hoped", happened, error.advice) from None
+        raise NotConnected("TikTok returned an unexpected response", happened, error.advice) from None
 
 
 def _tell(chosen: Advertiser, kept: str) -> None:
@@ -270,7 +270,7 @@ def _tell(chosen: Advertiser, kept: str) -> None:
 
 
 def _open(url: str) -> None:
-    """Open the user's browser, in a session of its own: it shares no terminal with us, and outlives us."""
+    """Open the user's browser in a separate session: it does not share this terminal, and keeps running afterwards."""
     nowhere = subprocess.DEVNULL
     command = [sys.executable, "-m", "webbrowser", url]
     options = {"stdin": nowhere, "stdout": nowhere, "stderr": nowhere, "start_new_session": True}

@@ -1,4 +1,4 @@
-"""What the page shows at each step, as HTML that needs nothing from anywhere else."""
+"""The states of the page, as self-contained HTML."""
 
 from __future__ import annotations
 
@@ -29,45 +29,45 @@ class PageState:
 
     title: str
     content: str
-    """HTML; all that comes from outside is escaped."""
+    """HTML. External values are escaped."""
     mood: str = ""
     follows: bool = False
-    """Whether the browser looks for the next state by itself; else this is the last."""
+    """Whether the browser polls for the next state; if False, this is the last one."""
     offers: frozenset[str] = frozenset()
-    """The ad accounts that may be chosen now."""
+    """IDs of the ad accounts that can be chosen."""
     status: int = 200
 
 
 WAITING = PageState(
     "Waiting for TikTok",
-    "<p>Open the address that the terminal shows, and approve there. TikTok then sends your browser back here.</p>"
+    "<p>Open the address that the terminal shows, and approve there. TikTok then redirects your browser here.</p>"
     '<p class="quiet">This page works only while the command runs.</p>',
 )
 BUSY = PageState(
-    "TikTok has answered",
-    '<p role="status">The token is fetched, and your ad accounts are looked up. This takes a few seconds.</p>',
+    "TikTok has responded",
+    '<p role="status">Fetching the token and your ad accounts. This takes a few seconds.</p>',
     follows=True,
 )
 STRAY = PageState(
-    "This answer is not for this command",
-    "<p>It was ignored: its <code>state</code> is wrong, so it belongs to an earlier attempt, or is not TikTok's.</p>"
-    "<p>Go back to the terminal, and open the address that stands there now.</p>",
+    "This response is not for this command",
+    "<p>It was ignored: its <code>state</code> is invalid. It belongs to another attempt or is not from TikTok.</p>"
+    "<p>Go back to the terminal, and open the address shown there.</p>",
     mood="bad",
     status=400,
 )
 REFUSED = PageState(
     "Not allowed",
-    "<p>This request did not come from the page of this command. Go back to the terminal, and begin there.</p>",
+    "<p>This request did not come from the page of this command. Go back to the terminal, and start there.</p>",
     mood="bad",
     status=403,
 )
 MISSING = PageState(
-    "Nothing here", "<p>Go back to the terminal, and open the address that stands there.</p>", mood="bad", status=404
+    "Page not found", "<p>Go back to the terminal, and open the address shown there.</p>", mood="bad", status=404
 )
 
 
 def choose(advertisers: Sequence[Advertiser], scopes: Sequence[int], token: str) -> PageState:
-    """Let the user choose one of the ad accounts; `token` proves that it was this page that asked."""
+    """Return the page to choose an ad account. `token` protects its form against cross-site requests."""
     selected = " selected" if len(advertisers) == 1 else ""
     lines = max(2, min(len(advertisers), _MOST_LINES))
     options = "".join(
@@ -75,15 +75,15 @@ def choose(advertisers: Sequence[Advertiser], scopes: Sequence[int], token: str)
     )
     return PageState(
         "Choose the ad account",
-        f"<p>TikTok has granted: {escape(scopes_in_words(scopes))}.</p>"
-        "<p>Whose audiences shall be kept in step?</p>"
+        f"<p>Permissions granted: {escape(scopes_in_words(scopes))}.</p>"
+        "<p>Which ad account's audiences do you want to sync?</p>"
         f'<form method="post"><input type="hidden" name="token" value="{escape(token)}">'
         '<div hidden><label for="search">Search by name, id, country or status</label>'
         '<input id="search" type="search" autocomplete="off" spellcheck="false" aria-controls="advertiser">'
         '<p id="count" role="status"></p></div>'
         '<label for="advertiser">Ad account</label>'
         f'<select id="advertiser" name="advertiser_id" size="{lines}" required>{options}</select>'
-        '<p id="chosen" aria-live="polite">Choose one in the list.</p>'
+        '<p id="chosen" aria-live="polite">Select one in the list.</p>'
         '<button type="submit">Use this ad account</button></form>',
         follows=True,
         offers=frozenset(each.advertiser_id for each in advertisers),
@@ -91,7 +91,7 @@ def choose(advertisers: Sequence[Advertiser], scopes: Sequence[int], token: str)
 
 
 def done(advertiser: Advertiser, scopes: Sequence[int], kept: str) -> PageState:
-    """Tell what was granted, and where it is now."""
+    """Return the page that shows what was granted and where the token is stored."""
     facts = {
         "Ad account": advertiser.name or "without a name",
         "Advertiser id": advertiser.advertiser_id,
@@ -105,7 +105,7 @@ def done(advertiser: Advertiser, scopes: Sequence[int], kept: str) -> PageState:
 
 
 def failed(title: str, happened: str, todo: str) -> PageState:
-    """Tell what went wrong, and what to do."""
+    """Return the page that shows what went wrong, and what to do."""
     return PageState(
         title,
         f'<p>{escape(happened)}</p><p>{escape(todo)}</p><p class="quiet">Nothing was stored. The command has ended; you'
@@ -115,7 +115,7 @@ def failed(title: str, happened: str, todo: str) -> PageState:
 
 
 def html(view: PageState, version: int) -> bytes:
-    """Write a view as a page."""
+    """Render a state as a page."""
     parts = {
         "title": escape(view.title),
         "content": view.content,
@@ -129,7 +129,7 @@ def html(view: PageState, version: int) -> bytes:
 
 @cache
 def headers() -> dict[str, str]:
-    """Give what every page is sent with: it may run and fetch nothing but its own, and leaves no trace."""
+    """Return the headers of every page: only its own script and style run, and nothing is cached."""
     script, style = (_hash(name) for name in ("script", "style"))
     return {
         "Content-Security-Policy": f"default-src 'none'; script-src '{script}'; style-src '{style}'; img-src data:;"
@@ -154,6 +154,6 @@ def _hash(element: str) -> str:
 
 
 def _line(advertiser: Advertiser) -> str:
-    """Say all about an ad account in one line of the list."""
+    """Return an ad account as one line of the list."""
     name = advertiser.name or "without a name"
     return " · ".join([name, advertiser.advertiser_id, country_of(advertiser), status_in_words(advertiser)])

@@ -1,8 +1,8 @@
-"""The page on this machine alone: it takes TikTok's redirect, shows what happens, and takes the choice.
+"""Loopback server: receives TikTok's redirect, shows the progress and receives the choice of the ad account.
 
-Whoever knows the `state` gets in, which TikTok's redirect alone does; from then on an address of this run's own is the
-key. Other pages of the browser cannot post to it: they know neither that address nor the token in its form. A name
-that somebody has made point to this machine is refused by the header Host.
+A request must have the `state`, which only TikTok's redirect has; afterwards a random address of this run is the key.
+Other pages in the browser cannot post to it: they know neither that address nor the token in its form. The header Host
+is checked against DNS rebinding.
 """
 
 from __future__ import annotations
@@ -33,59 +33,59 @@ HOST = "127.0.0.1"
 _LARGEST_FORM = 10_000
 _CHECK_SIGNALS_S = 0.5
 _PATIENCE_S = 5
-"""For a browser to send its request, or to fetch the last page."""
+"""Seconds for a browser to send its request, or to fetch the last page."""
 _DECISION_S = 60
-"""For the command to keep what was chosen."""
+"""Seconds for the command to store the token after the choice."""
 
 
 @dataclass(frozen=True)
 class Approved:
-    """The user has approved, and this is the code."""
+    """The user approved; holds the authorization code."""
 
     code: str = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Denied:
-    """The user has not approved."""
+    """The user did not approve."""
 
 
 @dataclass(frozen=True)
 class UnexpectedRequest:
-    """Somebody has come with a wrong `state`."""
+    """A redirect with an invalid `state`."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The user has chosen an ad account."""
+    """The user chose an ad account."""
 
     advertiser_id: str
 
 
 class LoopbackPage:
-    """The page, from the beginning of a `with` block to its end."""
+    """Context manager that serves the page."""
 
     def __init__(self, port: int, state: str, redirect_uri: str | None) -> None:
         try:
             self._server = _Server((HOST, port), _Handler)
         except OSError as error:
             raise UserError(
-                f"The page cannot listen on {HOST}:{port}: {error.strerror}. End what listens there, or choose another"
-                " --port, and register its address for the app."
+                f"The page cannot listen on {HOST}:{port}: {error.strerror}. Stop the process that uses the port, or"
+                " choose another --port, and register its address for the app."
             ) from None
         self._server.page = self
         port = self._server.server_address[1]
         self.redirect_uri = redirect_uri or f"http://localhost:{port}/"
         self.state = state
         self.key = secrets.token_urlsafe(24)
-        """The last part of the address of this run's own."""
+        """Last segment of this run's random address."""
         self.form_token = secrets.token_urlsafe(24)
         self.hosts = {f"{HOST}:{port}", f"localhost:{port}", urlsplit(self.redirect_uri).netloc.lower()}
         self.events: SimpleQueue[Approved | Denied | UnexpectedRequest | Chosen] = SimpleQueue()
         self.view = page.WAITING
         self.version = 0
         self.ended = Event()
-        """Whether the last view is there; whoever has chosen waits for it."""
+        """Set when the last view is available; the request that chose waits for it."""
         self.last_one_shown = Event()
 
     def __enter__(self) -> Self:
@@ -99,7 +99,7 @@ class LoopbackPage:
         self._thread.join()
 
     def show(self, view: PageState) -> None:
-        """Show something else from now on."""
+        """Show another view."""
         self.view, self.version = view, self.version + 1
 
     def finish(self, view: PageState) -> None:
@@ -109,7 +109,7 @@ class LoopbackPage:
         self.last_one_shown.wait(_PATIENCE_S)
 
     def next_event(self, deadline: float) -> Approved | Denied | UnexpectedRequest | Chosen:
-        """Wait for the user until that moment of the monotonic clock; raise TimeoutError then."""
+        """Return the next event; raise TimeoutError after `deadline` on the monotonic clock."""
         while (seconds := deadline - time.monotonic()) > 0:
             with suppress(Empty):
                 return self.events.get(timeout=min(seconds, _CHECK_SIGNALS_S))
@@ -124,7 +124,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     page: LoopbackPage
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a browser that hangs up is no news, and a traceback might show the code."""
+        """Log nothing: a closed connection is normal, and a traceback might contain the code."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -132,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout: ClassVar[float] = _PATIENCE_S
 
     def do_GET(self) -> None:
-        """Take TikTok's redirect, or show how things stand."""
+        """Handle TikTok's redirect, or show the current view."""
         here, url = self.server.page, urlsplit(self.path)
         if not self._is_meant_for_us():
             self._send(page.REFUSED)
@@ -147,12 +147,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(page.WAITING if url.path == (urlsplit(here.redirect_uri).path or "/") else page.MISSING)
 
     def do_POST(self) -> None:
-        """Take the choice, once, and answer with what became of it."""
+        """Handle the choice once, and respond with its result."""
         here = self.server.page
         form = self._form() if self._is_meant_for_us() and self._has_key() else {}
         token = form.get("token", [""])[0]
         chosen = form.get("advertiser_id", [""])[0]
-        # Not Origin: under our Referrer-Policy a browser sends none that says anything.
+        # Not Origin: with this Referrer-Policy, browsers send "null".
         if self.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin" or not _same(token, here.form_token):
             self._send(page.REFUSED)
         elif chosen not in here.view.offers:
@@ -175,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
         if here.view is page.WAITING:
             here.show(page.BUSY)
             here.events.put(found)
-        # Away from an address with a code in it; the new one is relative, for a tunnel may lead to a folder.
+        # Redirect away from the address with the code; relative, because a tunnel may map to a subfolder.
         self.send_response(303)
         self.send_header("Location", here.key)
         self._end_headers(b"")
@@ -213,11 +213,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def version_string(self) -> str:
-        """Tell nothing of Python."""
+        """Return a name that does not reveal the Python version."""
         return "target-tiktok-audiences"
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - Python's own name
-        """Log nothing: a request's line holds the code."""
+        """Log nothing: the request line contains the code."""
 
 
 def _same(one: str, other: str) -> bool:

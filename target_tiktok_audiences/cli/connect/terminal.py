@@ -1,4 +1,4 @@
-"""Asks in the terminal. Everything is said on standard error: standard output is for the token, if it is asked for."""
+"""Terminal prompts. They use standard error, because standard output is reserved for the token."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _HEADINGS = {"number": "#", "name": "Name", "id": "Advertiser id", "country": "C
 
 
 def say(text: str) -> None:
-    """Say one line."""
+    """Print one line to standard error."""
     click.echo(one_line(text), err=True)
 
 
 def can_ask() -> bool:
-    """Tell whether somebody sits at a terminal who sees questions and can answer."""
+    """Return whether standard input and standard error are a terminal."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def ask(question: str, deadline: float) -> str:
-    """Ask for a line; raise TimeoutError at that moment of the monotonic clock. The answer is kept nowhere."""
+    """Prompt for a line; raise TimeoutError after `deadline` on the monotonic clock. The answer is not stored."""
     click.echo(f"{question} ", nl=False, err=True)
     if not select.select([sys.stdin], [], [], max(0, deadline - time.monotonic()))[0]:
         click.echo(err=True)
@@ -43,16 +43,18 @@ def ask(question: str, deadline: float) -> str:
     line = sys.stdin.readline()
     if not line:
         click.echo(err=True)
-        raise UserError("The input has ended, so nothing was stored. Run the command again, and answer.")
+        raise UserError(
+            "Input ended before a response. Nothing was stored. Run the command again, and answer the prompt."
+        )
     return line.strip()
 
 
 def choose(advertisers: Sequence[Advertiser], deadline: float) -> Advertiser:
-    """Let the user choose an ad account by its number in the list, by its id, or after a search."""
+    """Prompt for an ad account by its number in the list, its ID, or search words."""
     shown = list(enumerate(advertisers, 1))
     while True:
         _show(shown, len(advertisers))
-        answer = ask("Number of the ad account, or words to search for:", deadline)
+        answer = ask("Number of the ad account, or search words:", deadline)
         by_number = {str(number): each for number, each in enumerate(advertisers, 1)}
         by_id = {each.advertiser_id: each for each in advertisers}
         if answer in by_number or answer in by_id:
@@ -62,7 +64,7 @@ def choose(advertisers: Sequence[Advertiser], deadline: float) -> Advertiser:
             (number, each) for number, each in enumerate(advertisers, 1) if all(word in _text(each) for word in words)
         ]
         if not shown:
-            say("None matches. Try fewer words, or press Enter for the whole list.")
+            say("No match. Try fewer words, or press Enter for the whole list.")
 
 
 def _show(shown: Sequence[tuple[int, Advertiser]], of: int) -> None:

@@ -1,4 +1,4 @@
-"""One advertiser: whether the token may act for it, read and change."""
+"""Checks of one advertiser: access, permission to read, permission to change."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ def _lacks_scope(error: TikTokError | None) -> bool:
     return isinstance(error, AccessDenied) and "scope" in error.message.lower()
 
 
-def check_advertiser(access: Access, facts: Evidence) -> Iterator[Finding]:
-    """Make the checks of one advertiser."""
-    if not token_is_good(facts):
+def check_advertiser(access: Access, evidence: Evidence) -> Iterator[Finding]:
+    """Yield the findings about one advertiser."""
+    if not token_is_good(evidence):
         for check in ("advertiser", "scope_30", "scope_31", "role"):
-            yield Finding(check, Outcome.SKIPPED, "It needs a good token.")
+            yield Finding(check, Outcome.SKIPPED, "Skipped because the access token is not valid.")
         return
-    yield _advertiser(access, facts)
+    yield _advertiser(access, evidence)
     yield _scope("scope_30", "read", access.read_error)
     yield _scope("scope_31", "change", access.change_error)
     yield _role(access)
 
 
-def _advertiser(access: Access, facts: Evidence) -> Finding:
-    if facts.granted is not None and access.advertiser_id not in facts.granted:
+def _advertiser(access: Access, evidence: Evidence) -> Finding:
+    if evidence.granted is not None and access.advertiser_id not in evidence.granted:
         return Finding(
             "advertiser",
             Outcome.FAILED,
-            f"It is not among the {len(facts.granted):,} that this token may act for.",
-            "Is `advertiser_id` right (`advertisers` lists them)? Else authorise the app as somebody who has this"
-            " account; access ends when one leaves its Business Center.",
+            f"It is not among the {len(evidence.granted):,} advertisers that this token can access.",
+            "Check `advertiser_id` (`advertisers` lists them), or authorize the app as a user who has access to this"
+            " account. A user loses access on leaving its Business Center.",
         )
     refused = next((e for e in (access.info_error, access.read_error) if e and not _lacks_scope(e)), None)
     if isinstance(refused, Refused):
@@ -49,15 +49,15 @@ def _advertiser(access: Access, facts: Evidence) -> Finding:
             "advertiser",
             Outcome.FAILED,
             refused.summary,
-            "Is `advertiser_id` right? Has the token's user still access to it? That ends when one leaves its Business"
-            " Center.",
+            "Check `advertiser_id`, and that the token's user still has access to it. A user loses access on leaving"
+            " its Business Center.",
         )
     if refused:
         return Finding("advertiser", Outcome.SKIPPED, refused.summary, refused.advice)
     status = access.info.status if access.info else None
     name = f'"{access.info.name}"' if access.info and access.info.name else "It"
     if status and status != _ENABLED:
-        todo = "Look into TikTok Ads Manager: the account may be under review, suspended or without a contract."
+        todo = "Check TikTok Ads Manager: the account may be under review, suspended or without a contract."
         return Finding("advertiser", Outcome.WARNING, f"{name} has the status {status}.", todo)
     return Finding("advertiser", Outcome.OK, f"{name} is accessible.")
 
@@ -70,21 +70,21 @@ def _scope(check: str, what: str, error: TikTokError | None) -> Finding:
             check,
             Outcome.FAILED,
             error.summary,
-            "Give the app the permission Audience Management at TikTok for Business Developers. Then authorise it"
-            " again: a token made before lacks it.",
+            "Add the permission Audience Management to the app at TikTok for Business Developers. Then authorize it"
+            " again: existing tokens do not have it.",
         )
-    return Finding(check, Outcome.SKIPPED, "TikTok refuses for another reason.")
+    return Finding(check, Outcome.SKIPPED, "TikTok rejected the request for another reason.")
 
 
 def _role(access: Access) -> Finding:
     error = access.change_error
     if error is None:
-        return Finding("role", Outcome.OK, "TikTok would take an upload from the token's user.")
+        return Finding("role", Outcome.OK, "The token's user may upload files.")
     if isinstance(error, AccessDenied) and not _lacks_scope(error) and access.read_error is None:
         return Finding(
             "role",
             Outcome.FAILED,
             error.summary,
-            "The token's user may look and not change: make it Admin or Operator of this advertiser.",
+            "The token's user has read access only. Make the user an Admin or Operator of this advertiser.",
         )
-    return Finding("role", Outcome.SKIPPED, "TikTok refuses for another reason.")
+    return Finding("role", Outcome.SKIPPED, "TikTok rejected the request for another reason.")

@@ -1,4 +1,4 @@
-"""What is gathered, and what a check finds in it."""
+"""The evidence that checks use, and the findings that they return."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One check: what was seen, and what to do."""
+    """Result of one check, and what to do."""
 
     check: str
     outcome: Outcome
     seen: str
     todo: str = ""
     about: str = ""
-    """The advertiser or audience; empty where it is about all."""
+    """The advertiser or audience; empty for a global check."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """What TikTok answers about one advertiser; an error of None is success."""
+    """TikTok's responses for one advertiser; an error of None means success."""
 
     advertiser_id: str
     info: Advertiser | None = None
@@ -49,23 +49,23 @@ class Access:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that was gathered."""
+    """Evidence for all checks."""
 
     api_host: str
     now: datetime
-    """By TikTok's clock, if it answered."""
+    """TikTok's clock if TikTok responded, otherwise the local clock."""
     stale_after: timedelta
     user_error: TikTokError | None = None
-    """What became of the first call, with which everything else stands or falls."""
+    """Error of the first call; None if it succeeded."""
     ahead: timedelta | None = None
     """By how much this machine's clock is ahead of TikTok's."""
     granted: Collection[str] | None = None
-    """The advertisers that the token may act for; None where that could not be asked."""
+    """The advertisers that the token can access; None if unknown."""
     granted_error: TikTokError | None = None
     ledger_path: str | None = None
     ledger_error: str = ""
     accesses: Sequence[Access] = ()
     entries: Sequence[Entry] = ()
-    """The audiences that are ours."""
+    """The managed audiences."""
     filled: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """By name of an audience: the advertisers for whom there is a ledger of it, configured or not."""
+    """Advertisers that have a ledger, configured or not, by audience name."""

@@ -70,16 +70,16 @@ FAILED, WARNING = Outcome.FAILED, Outcome.WARNING
         ({"user_error": refused(40104)}, "token", FAILED, "received an empty token"),
         ({"user_error": refused(40106)}, "token", FAILED, "Admin or Operator"),
         ({"granted": None, "granted_error": refused(40113)}, "app", FAILED, "`app_secret`"),
-        ({"ledger_path": None}, "ledger_path", WARNING, "a folder that lasts"),
-        ({"ledger_error": "this user may not write in /x"}, "ledger_path", FAILED, "Let this user write"),
+        ({"ledger_path": None}, "ledger_path", WARNING, "a durable folder"),
+        ({"ledger_error": "this user may not write in /x"}, "ledger_path", FAILED, "Grant this user write access"),
         ({"granted": {"2"}}, "advertiser", FAILED, "`advertisers` lists them"),
         (access(info_error=refused(40001, NOT_OURS)), "advertiser", FAILED, "Business Center"),
         (access(info_error=refused(40300)), "advertiser", FAILED, "`advertiser_id`"),
         (access(info=Advertiser("1", status="STATUS_DISABLE")), "advertiser", WARNING, "Ads Manager"),
         (access(read_error=refused(40001, SCOPE)), "scope_30", FAILED, "Audience Management"),
-        (access(change_error=refused(40001, SCOPE)), "scope_31", FAILED, "a token made before"),
+        (access(change_error=refused(40001, SCOPE)), "scope_31", FAILED, "existing tokens do not have it"),
         (access(change_error=refused(40001, NOT_OURS)), "role", FAILED, "Admin or Operator"),
-        (entry(None), "audience", FAILED, "Was it deleted?"),
+        (entry(None), "audience", FAILED, "If it was deleted"),
         (entry(None, twins=("17", "18")), "audience", FAILED, "`audience_id`"),
         (
             entry(None, look(facts=LedgerFacts("x"), card=LedgerMetadata("host", "1", "EMAIL_SHA256", "Customers"))),
@@ -87,19 +87,19 @@ FAILED, WARNING = Outcome.FAILED, Outcome.WARNING
             WARNING,
             "`audience_name`",
         ),
-        (entry(listed(calculate_type="PHONE_SHA256")), "contract", FAILED, "the right `contract`"),
+        (entry(listed(calculate_type="PHONE_SHA256")), "contract", FAILED, "Correct `contract`"),
         (entry(listed(audience_type="Partner", calculate_type=None)), "contract", FAILED, "another `audience_name`"),
         (entry(listed(is_creator=False)), "contract", FAILED, "another `audience_name`"),
         (entry(listed(expired_time="2026-11-01 00:00:00")), "size", FAILED, "Delete it"),
         (entry(listed(is_expiring=True)), "size", WARNING, "Use it in an ad group"),
         (entry(listed(is_valid=False, cover_num=0)), "size", FAILED, "`explain --digest`"),
-        (entry(listed(), look(failures=1, error="Matching failed.")), "tiktok", WARNING, "sent again"),
+        (entry(listed(), look(failures=1, error="Matching failed.")), "tiktok", WARNING, "sends it again"),
         (entry(listed(), look(failures=3)), "tiktok", FAILED, "support"),
         (entry(listed(), look(held_since=LATELY)), "waiting", WARNING, "Run again"),
         (entry(listed(), look(held_since=LONG_AGO)), "waiting", FAILED, "too long"),
-        (entry(listed(), look(seen_at=LONG_AGO)), "upstream", WARNING, "Does the pipeline run"),
+        (entry(listed(), look(seen_at=LONG_AGO)), "upstream", WARNING, "Check that the pipeline runs"),
         (entry(listed(), look(runs=[run(plan="NOTHING")])), "upstream", WARNING, "upstream model"),
-        (entry(listed(), look(runs=[run(outcome="failed", message="Why.")])), "last_run", FAILED, "Do what it says"),
+        (entry(listed(), look(runs=[run(outcome="failed", message="Why.")])), "last_run", FAILED, "Follow the message"),
         (
             entry(listed(), look(runs=[run_with(rejected={"phone_no_country": 9})])),
             "rejects",
@@ -120,9 +120,14 @@ FAILED, WARNING = Outcome.FAILED, Outcome.WARNING
         ),
         (entry(listed(), look(runs=[run_with(missing=50)])), "missing", WARNING, "`identifier_field`"),
         (entry(listed(), look(runs=[run_with(missing=100)])), "missing", FAILED, "`identifier_field`"),
-        (entry(listed(), look(problem="It is no ledger.", facts=None)), "ledger", FAILED, "puts a damaged one aside"),
-        ({"entries": [Entry("1", listed())]}, "ledger", WARNING, "Run it once"),
-        ({"entries": [Entry("1", listed())], "filled": {"Customers": {"2"}}}, "ledger", WARNING, "advertiser 2's"),
+        (
+            entry(listed(), look(problem="It is no ledger.", facts=None)),
+            "ledger",
+            FAILED,
+            "quarantines a damaged ledger",
+        ),
+        ({"entries": [Entry("1", listed())]}, "ledger", WARNING, "Run the target once"),
+        ({"entries": [Entry("1", listed())], "filled": {"Customers": {"2"}}}, "ledger", WARNING, "for advertiser 2."),
     ],
 )
 def test_each_cause_is_told_apart(given: dict[str, Any], check: str, outcome: Outcome, words: str) -> None:
@@ -164,7 +169,7 @@ def test_quiet_days_are_no_trouble_and_many_reasons_are_told_each() -> None:
     seen = look(runs=[run(plan="NOTHING")], changed_at=LATELY)
     quiet = diagnose(facts(**entry(listed(), seen)))
     assert troubles(quiet) == {}
-    assert any("no difference" in each.seen for each in quiet)
+    assert any("no changes" in each.seen for each in quiet)
     few = diagnose(facts(**entry(listed(), look(runs=[run_with(rejected={"email_syntax": 4})]))))
     assert troubles(few) == {}
     rejected = {reason.value: 6 for reason in Rejection}
@@ -176,6 +181,6 @@ def test_quiet_days_are_no_trouble_and_many_reasons_are_told_each() -> None:
 def test_a_ledger_in_use_is_no_fault() -> None:
     findings = diagnose(facts(**entry(listed(), look(busy=True))))
     assert troubles(findings) == {}
-    assert any("A run has it open now" in each.seen for each in findings)
+    assert any("A run is using it now" in each.seen for each in findings)
     unread = look(busy=True, problem="A run is writing it now.", facts=None, counts=None, parts=[], runs=[])
     assert troubles(diagnose(facts(**entry(listed(), unread)))) == {"ledger": WARNING}
