@@ -64,7 +64,7 @@ def test_the_command_says_how_to_get_what_it_needs(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     result = CliRunner().invoke(command)
     assert result.exit_code == 1
-    assert "with [emulator] at the end" in result.output
+    assert "with [emulator] appended" in result.output
     assert len(result.output.splitlines()) == 1
 
 
