@@ -74,7 +74,7 @@ def test_no_ledger_is_overwritten(target: Target) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "told"), [("s3:/bucket/x", "lacks a slash"), ("", "empty"), (":memory:", "forgotten")]
+    ("place", "told"), [("s3:/bucket/x", "only one slash"), ("", "empty"), (":memory:", "forgotten")]
 )
 def test_a_place_that_keeps_nothing_is_told(target: Target, place: str, told: str) -> None:
     target.run(stream_of(1, 1200))
