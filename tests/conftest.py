@@ -53,7 +53,10 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by its folder, and begin with what takes longest, so that at the end no processor waits for it."""
     for item in items:
-        item.add_marker(item.path.relative_to(TESTS).parts[0])
+        kind = item.path.relative_to(TESTS).parts[0]
+        item.add_marker(kind)
+        if kind in {"e2e", "stress"}:  # tracing takes a third of their time and of the stack, and adds no line
+            item.add_marker("no_cover")
     items.sort(key=lambda item: item.path.stem not in {"test_signals", "test_soak"})
 
 
