@@ -1,1 +1,1 @@
-"""Who should be in an audience, and who TikTok has been given."""
+"""The ledger of each audience: desired members, delivered members, and where ledgers are kept."""

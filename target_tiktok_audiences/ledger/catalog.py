@@ -1,6 +1,6 @@
-"""The folder of all ledgers: finds the one of an audience, however that is named, and lets one run at a time have it.
+"""A catalog of all ledgers under one `ledger_path`: finds the ledger of an audience, and locks it for one run.
 
-Beside each ledger lies its card, a small JSON file. Of ledgers in a store this is a folder of copies.
+Each ledger has its metadata next to it, in a small JSON file. For ledgers in an object store, the folder holds copies.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 
 class LedgerExists(LedgerUnusable):
-    """A ledger that would be overwritten."""
+    """A ledger of the audience exists already, and would be overwritten."""
 
 
 class LedgerCatalog:
-    """All ledgers of one `ledger_path`, a folder or a URL; without it they are kept in memory and forgotten.
+    """All ledgers under one `ledger_path`, a folder or a URL; without one, ledgers exist in memory only.
 
-    In a dry run ledgers are copied to the folder for what is temporary, and never touched. Raises `LedgerUnusable`.
+    In a dry run, ledgers are copied to the temporary folder and never changed. Raises `LedgerUnusable`.
     """
 
     def __init__(self, place: Path | str | None, temporary: Path, *, dry_run: bool = False) -> None:
@@ -46,110 +46,115 @@ class LedgerCatalog:
         self._temporary = temporary
         self._dry_run = dry_run
         self.name = store.name if store else str(place or "memory")
-        """Where it is, as messages show it."""
+        """The folder or URL, as messages show it."""
         self.erasures = Erasures(self._path, store, save=not dry_run)
         if self._path and not dry_run:
             _prepare(self._path)
         if store and not dry_run:
-            store.check()  # now, and not when all has been read
+            store.check()  # now, rather than after all input is read
 
     @property
     def lasts(self) -> bool:
-        """Whether ledgers are kept at all."""
+        """Whether ledgers outlast the process."""
         return self._path is not None
 
-    def fetch(self, card: Path) -> datetime | None:
-        """Bring a ledger's database to the folder; tell until when another machine has reserved it."""
+    def fetch(self, path: Path) -> datetime | None:
+        """Download the database of the ledger whose metadata file is `path`.
+
+        Returns until when another machine has reserved the ledger, or None.
+        """
         if self._remote is None:
             return None
-        remote = self._remote.open(card)
-        remote.fetch(card.with_suffix(".duckdb"))
+        remote = self._remote.open(path)
+        remote.fetch(path.with_suffix(".duckdb"))
         return remote.reserved_until
 
     def cards(self) -> list[tuple[Path, LedgerMetadata]]:
-        """Give every ledger's card; one that cannot be read belongs to nobody."""
-        found = []
+        """Return the path and content of every metadata file; unreadable ones are skipped."""
+        entries = []
         for path in sorted(self._path.glob("*.json")) if self._path else []:
             try:
-                found.append((path, msgspec.json.decode(path.read_bytes(), type=LedgerMetadata)))
+                entries.append((path, msgspec.json.decode(path.read_bytes(), type=LedgerMetadata)))
             except (msgspec.DecodeError, FileNotFoundError):
                 continue
-        return found
+        return entries
 
-    def owes(self, card: LedgerMetadata) -> bool:
-        """Tell whether something waits for an audience, though no stream may come for it."""
-        return card.owed or card.erasures < len(self.erasures.of(card.contract))
+    def owes(self, metadata: LedgerMetadata) -> bool:
+        """Return whether an audience has pending changes, even if this run has no stream for it."""
+        return metadata.owed or metadata.erasures < len(self.erasures.of(metadata.contract))
 
     def open(self, wanted: LedgerMetadata) -> LedgerSession:
-        """Open the ledger of an audience, or begin one. Raises `LedgerBusy` and `LedgerUnusable`."""
+        """Open the ledger of an audience, or create one. Raises `LedgerBusy` and `LedgerUnusable`."""
         locks = Locks(self._path if self._path and self._path.is_dir() else None)
         try:
             locks.take(wanted, wanted.audience_id)
             if self._remote:
                 self._remote.refresh()
-            path, card = self._find(wanted)
+            path, metadata = self._find(wanted)
             remote = self._remote.open(path) if self._remote and path else None
             if remote:
                 remote.check_free()
-            locks.take(card, card.audience_id)
-            card = replace(
-                card,
+            locks.take(metadata, metadata.audience_id)
+            metadata = replace(
+                metadata,
                 name=wanted.name,
-                audience_id=wanted.audience_id or card.audience_id,
+                audience_id=wanted.audience_id or metadata.audience_id,
                 pinned=wanted.pinned,
                 retention_in_days=wanted.retention_in_days,
             )
-            erased = self.erasures.of(card.contract)
-            return LedgerSession(card, path, remote, locks, self._temporary, erased, save=not self._dry_run)
+            erased = self.erasures.of(metadata.contract)
+            return LedgerSession(metadata, path, remote, locks, self._temporary, erased, save=not self._dry_run)
         except BaseException:
             locks.release()
             raise
 
-    def take(self, opened: LedgerSession) -> None:
-        """Take in a copy of another folder's ledger, which is closed by that; and who was erased.
+    def take(self, session: LedgerSession) -> None:
+        """Import a copy of another catalog's ledger, with its erasures. Closes the session's ledger.
 
-        Raises `LedgerExists` if there is one of its audience already.
+        Raises `LedgerExists` if this catalog has a ledger of the same audience.
         """
-        card, database = opened.card, opened.closed()
+        metadata, database = session.card, session.closed()
         if self._path is None or database is None:
-            raise LedgerUnusable(f"What {self.name} holds is forgotten at the end, so nothing was copied.")
-        cards = self.cards()
-        if any(known.is_of(card) for _, known in cards):
-            raise LedgerExists(f'A ledger of audience "{card.name}" is in {self.name} already, and stays as it is.')
-        self.erasures.take_over(opened.erased, card.contract)
-        path = self._free_path(card, {taken for taken, _ in cards})
-        assert path  # noqa: S101 - it lasts
+            raise LedgerUnusable(f"{self.name} does not outlast this process, so nothing was copied.")
+        entries = self.cards()
+        if any(existing.is_of(metadata) for _, existing in entries):
+            raise LedgerExists(f'{self.name} already has a ledger of audience "{metadata.name}"; it is unchanged.')
+        self.erasures.take_over(session.erased, metadata.contract)
+        path = self._free_path(metadata, {used for used, _ in entries})
+        assert path  # noqa: S101 - this catalog has a folder
         if self._remote:
-            self._remote.open(path).save(card, database)
+            self._remote.open(path).save(metadata, database)
         else:
             shutil.copyfile(database, path.with_suffix(".duckdb"))
-            write_metadata(path, card)
+            write_metadata(path, metadata)
 
     def _find(self, wanted: LedgerMetadata) -> tuple[Path | None, LedgerMetadata]:
-        cards = self.cards()
-        found = next(((path, card) for path, card in cards if card.is_of(wanted)), None)
-        return found or (self._free_path(wanted, {path for path, _ in cards}), replace(wanted))
+        entries = self.cards()
+        entry = next(((path, metadata) for path, metadata in entries if metadata.is_of(wanted)), None)
+        return entry or (self._free_path(wanted, {path for path, _ in entries}), replace(wanted))
 
-    def _free_path(self, card: LedgerMetadata, taken: Collection[Path]) -> Path | None:
-        """Give where a new ledger goes; an audience that had this name before keeps the file of that name."""
+    def _free_path(self, metadata: LedgerMetadata, used: Collection[Path]) -> Path | None:
+        """Return the path of a new ledger; an audience that had this name before keeps the file of that name."""
         if self._path is None:
             return None
-        stems = itertools.chain([card.stem], (f"{card.stem}-{number}" for number in itertools.count(2)))
-        return next(path for stem in stems if (path := self._path / f"{stem}.json") not in taken)
+        stems = itertools.chain([metadata.stem], (f"{metadata.stem}-{number}" for number in itertools.count(2)))
+        return next(path for stem in stems if (path := self._path / f"{stem}.json") not in used)
 
 
 def _prepare(folder: Path) -> None:
-    """Make the folder of all ledgers, and see now whether it can be written. Raises `LedgerUnusable`."""
+    """Create the folder of all ledgers, and check that it is writable. Raises `LedgerUnusable`."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise LedgerUnusable(f"`ledger_path` cannot be used. {describe(error)}") from None
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise LedgerUnusable(f"`ledger_path` cannot be written: {folder}. Let this user write there, and run again.")
+        raise LedgerUnusable(
+            f"`ledger_path` cannot be written: {folder}. Give this user write permission there, and run again."
+        )
 
 
 def place_problem(place: Path | str) -> str:
-    """Tell why ledgers cannot be written there; a folder need not be there yet, and nothing made stays."""
+    """Return why ledgers cannot be written to a place, or "". Leaves nothing behind, and creates no folder."""
     if isinstance(place, Path):
         return _folder_problem(place)
     try:
@@ -161,13 +166,13 @@ def place_problem(place: Path | str) -> str:
 
 def _folder_problem(folder: Path) -> str:
     try:
-        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     except OSError as error:
         return describe(error).rstrip(".")
-    if not there.is_dir():
-        return f"{there} is no folder"
+    if not existing.is_dir():
+        return f"{existing} is not a folder"
     try:
-        tempfile.TemporaryDirectory(dir=there).cleanup()
+        tempfile.TemporaryDirectory(dir=existing).cleanup()
     except OSError as error:
         return describe(error).rstrip(".")
     return ""

@@ -14,51 +14,51 @@ if TYPE_CHECKING:
 
 
 _LOCKED = "Could not set lock"
-_HANDLES = 8
+_DESCRIPTORS = 8
 _NEWER = ("version number", "storage version")
 
 
 class LedgerError(Exception):
-    """What the database says has gone wrong: a full disk, a file that is no ledger."""
+    """An error of the database, such as a full disk or a file that is not a ledger."""
 
 
 class NoDamage(LedgerError):
-    """An error for which the file is surely not to blame: a lack of memory, an interruption, a query."""
+    """An error that the file cannot have caused: out of memory, an interruption, an invalid query."""
 
 
 def describe(error: Exception) -> str:
-    """Say in one line what went wrong and what to do, also where the machine or the database refused something."""
+    """Return one line that says what went wrong and what to do, for an error of the system, the database or ours."""
     if isinstance(error, OSError):
         return refusal(error)
     if not isinstance(error, LedgerError):
         return str(error)
     text = str(error).splitlines()[0].rstrip(".")
-    todo = advice(error_number(text))
+    action = advice(error_number(text))
     if _LOCKED in text:
-        todo = "Close the program that has it open"
+        action = "Close the program that has it open"
     if any(words in text for words in _NEWER):
-        todo = "Install a newer version of DuckDB"
-    return f"{text}. {todo}, and run again."
+        action = "Install a newer version of DuckDB"
+    return f"{text}. {action}, and run again."
 
 
 def is_damage(error: LedgerError) -> bool:
-    """Tell whether a ledger that cannot be opened is damaged: nothing else explains it."""
+    """Return whether a ledger that cannot be opened is damaged, which is so if nothing else explains the error."""
     text = str(error)
     return not (isinstance(error, NoDamage) or error_number(text) or any(words in text for words in (_LOCKED, *_NEWER)))
 
 
 def load_database() -> None:
-    """Load DuckDB, which takes longer than to load all of ours: so it is done where a ledger is opened.
+    """Import DuckDB when the first ledger is opened, because the import takes longer than all of this package.
 
-    It ends the whole process if it lacks handles, or if an exception comes in between, such as a signal's. Raises
-    `OSError`.
+    The import ends the process if it lacks file descriptors, or if an exception interrupts it, such as a signal's.
+    Raises `OSError`.
     """
-    spare_handles(_HANDLES)
+    spare_handles(_DESCRIPTORS)
     import duckdb  # noqa: F401, PLC0415 - see above
 
 
 class Database:
-    """One database, open; without a path it is in memory. Every method raises `LedgerError` where DuckDB fails."""
+    """An open database; without a path it is in memory. Every method raises `LedgerError` if DuckDB fails."""
 
     def __init__(self, path: Path | None) -> None:
         load_database()
@@ -68,24 +68,24 @@ class Database:
             self._connection = duckdb.connect(str(path) if path else ":memory:")
 
     def execute(self, query: str, parameters: Sequence[object] | None = None) -> Database:
-        """Run a query; its answer is there to be fetched until the next one."""
+        """Run a query; its result can be fetched until the next query."""
         with _as_ledger_errors():
             self._connection.execute(query, parameters)
         return self
 
     def fetchone(self) -> tuple[Any, ...] | None:
-        """Give the next row of the answer."""
+        """Return the next row of the result, or None."""
         with _as_ledger_errors():
             row: tuple[Any, ...] | None = self._connection.fetchone()
             return row
 
     def fetchall(self) -> list[Any]:
-        """Give what is left of the answer."""
+        """Return the remaining rows of the result."""
         with _as_ledger_errors():
             return self._connection.fetchall()
 
     def one(self, query: str, parameters: Sequence[object] = ()) -> tuple[Any, ...]:
-        """Run a query, and return the one row of its answer."""
+        """Run a query, and return the only row of its result."""
         row: tuple[Any, ...] = self.execute(query, list(parameters)).fetchone() or ()
         return row
 
@@ -94,22 +94,22 @@ class Database:
         return int(self.one(f"SELECT count(*) FROM {relation}")[0])
 
     def begin(self) -> None:
-        """Begin a transaction."""
+        """Start a transaction."""
         with _as_ledger_errors():
             self._connection.begin()
 
     def commit(self) -> None:
-        """End a transaction, and keep what it did."""
+        """Commit the transaction."""
         with _as_ledger_errors():
             self._connection.commit()
 
     def rollback(self) -> None:
-        """End a transaction, and undo what it did."""
+        """Roll back the transaction."""
         with _as_ledger_errors():
             self._connection.rollback()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the database file."""
         with _as_ledger_errors():
             self._connection.close()
 

@@ -1,7 +1,7 @@
-"""Who was erased, for all ledgers of a folder: one file for each contract, beside them.
+"""Erasures, for all ledgers of a catalog: one file of erased digests for each contract, next to the ledgers.
 
-A ledger takes over what is new to it when it is opened. So one write is all that an erasure needs to hold for good:
-for the audiences whose ledgers are in use, damaged or lost, and for those that are still to come.
+A ledger applies new erasures when it is opened. So a single durable write makes an erasure permanent, also for
+audiences whose ledgers are in use, damaged or lost, and for audiences that are created later.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _ROUNDS = 5
 
 
 class ErasuresUnreadable(UserError):
-    """A file that says who was erased, and cannot be read: to go on without it could bring them back."""
+    """The list of erasures cannot be read; continuing without it could add erased members again."""
 
 
 class Erasures:
-    """The files of one folder, or of the store that it is fetched from.
+    """The lists of erasures in a folder, or in the object store that the folder is fetched from.
 
-    In a dry run, and without a folder, they are not written.
+    Without a folder or with `save` off, additions are kept in memory only.
     """
 
     def __init__(self, folder: Path | None, store: ObjectStore | None = None, *, save: bool) -> None:
@@ -43,11 +43,11 @@ class Erasures:
         self._unsaved: dict[str, dict[bytes, str]] = {}
 
     def of(self, contract: str) -> dict[bytes, str]:
-        """Give the digests that were erased, each with the time. Raises `ErasuresUnreadable` and `OSError`."""
+        """Return the time of erasure (ISO 8601) by digest. Raises `ErasuresUnreadable` and `OSError`."""
         return {**self._read(contract)[1], **self._unsaved.get(contract, {})}
 
     def add(self, contract: str, digests: Iterable[bytes], now: datetime) -> None:
-        """Note digests, and keep the time of those that are noted already."""
+        """Add digests; those that are listed already keep their time."""
         since = now.isoformat(timespec="seconds")
         if not self._save:
             self._unsaved.setdefault(contract, {}).update(dict.fromkeys(digests, since))
@@ -55,20 +55,20 @@ class Erasures:
         self.take_over(dict.fromkeys(digests, since), contract)
 
     def take_over(self, erased: Mapping[bytes, str], contract: str) -> None:
-        """Note digests that another list has, each with its time."""
-        with self._alone():
+        """Add the digests of another list, each with its time. Raises `LedgerBusy`."""
+        with self._locked():
             for _ in range(_ROUNDS if erased else 0):  # another machine may be faster
-                if self._note(contract, erased):
+                if self._merge(contract, erased):
                     return
         if erased:
             raise LedgerBusy(
-                "Another machine notes who is erased, or was killed at it. Nobody was erased now; do it again in"
-                " twenty minutes."
+                "Another machine is writing the list of erasures, or was killed while doing so. Nothing was erased. Try"
+                " again in 20 minutes."
             )
 
-    def _note(self, contract: str, erased: Mapping[bytes, str]) -> bool:
-        number, noted = self._read(contract)
-        lines = "".join(f"{digest.hex()} {at}\n" for digest, at in sorted({**erased, **noted}.items()))
+    def _merge(self, contract: str, erased: Mapping[bytes, str]) -> bool:
+        number, existing = self._read(contract)
+        lines = "".join(f"{digest.hex()} {at}\n" for digest, at in sorted({**erased, **existing}.items()))
         file = self._file(contract)
         if self._store:
             return self._store.append(file.name, number + 1, lines.encode())
@@ -76,7 +76,7 @@ class Erasures:
         return True
 
     def _read(self, contract: str) -> tuple[int, dict[bytes, str]]:
-        """Give the digests, and the number of that list where it is in a store."""
+        """Return the version number of the list (0 unless it is in an object store), and its digests."""
         if self._folder is None:
             return 0, {}
         file = self._file(contract)
@@ -90,20 +90,20 @@ class Erasures:
             erased = {b"": ""}
         if any(len(digest) != _BYTES for digest in erased):
             raise ErasuresUnreadable(
-                f"The list of those who were erased is damaged: {self._store.name if self._store else file.parent}/"
-                f"{file.name}. Nothing is sent without it. Restore it from a backup; or remove it, and erase those"
-                " people again."
+                f"The list of erasures is damaged: {self._store.name if self._store else file.parent}/{file.name}."
+                " Nothing is sent without it. Restore it from a backup, or delete it and erase the same identifiers"
+                " again."
             )
         return number, erased
 
     def _file(self, contract: str) -> Path:
-        assert self._folder is not None  # noqa: S101 - asked before
+        assert self._folder is not None  # noqa: S101 - the caller checks it
         return self._folder / f"erased-{contract}.txt"
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Let two erasures at a time write one after the other."""
-        assert self._folder is not None  # noqa: S101 - asked before
+    def _locked(self) -> Iterator[None]:
+        """Lock the lists, and wait for another process that has them locked."""
+        assert self._folder is not None  # noqa: S101 - the caller checks it
         descriptor = os.open(self._folder / ".erased.lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -11,23 +11,23 @@ if TYPE_CHECKING:
 
 
 def log_of(database: Path) -> Path:
-    """Give the file in which DuckDB keeps what is committed and not yet merged."""
+    """Return the path of DuckDB's write-ahead log: transactions that are committed and not yet merged."""
     return database.with_name(f"{database.name}.wal")
 
 
-def _quarantine(database: Path, what: str, ending: str) -> Path:
-    """Rename a ledger, and its write-ahead log with it, to a name that no file has."""
-    names = itertools.chain([what], (f"{what}-{number}" for number in itertools.count(2)))
-    free = (database.with_suffix(f".{name}.{ending}") for name in names)
-    aside = next(path for path in free if not path.exists() and not log_of(path).exists())
-    for file, new in ((database, aside), (log_of(database), log_of(aside))):
+def quarantine(database: Path, label: str, ending: str) -> Path:
+    """Rename a ledger and its write-ahead log to an unused name, and return the new path of the ledger."""
+    names = itertools.chain([label], (f"{label}-{number}" for number in itertools.count(2)))
+    candidates = (database.with_suffix(f".{name}.{ending}") for name in names)
+    target = next(path for path in candidates if not path.exists() and not log_of(path).exists())
+    for file, new in ((database, target), (log_of(database), log_of(target))):
         if file.exists():
             file.replace(new)
-    return aside
+    return target
 
 
 def copy_files(database: Path, folder: Path) -> Path:
-    """Copy a ledger's files, if it is there, to where they may be changed."""
+    """Copy the files of a ledger that exist to a folder, and return the path of the copied database."""
     for file in (database, log_of(database)):
         if file.exists():
             shutil.copy(file, folder / file.name)

@@ -1,4 +1,4 @@
-"""Ledger metadata (lookup without opening the database)."""
+"""Ledger metadata: find a ledger without opening its database."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class LedgerMetadata(msgspec.Struct):
-    """Whose a ledger is."""
+    """Which audience a ledger belongs to, and whether it has pending changes."""
 
     api_host: str
     advertiser_id: str
     contract: str
     name: str
-    """The audience's name, as the feeds had it last."""
+    """The audience's name, as the feeds last set it."""
     audience_id: str | None = None
     pinned: bool = False
     """Whether `audience_id` was set by the user."""
@@ -29,12 +29,12 @@ class LedgerMetadata(msgspec.Struct):
     load_method: str = ""
     retention_in_days: int | None = None
     owed: bool = False
-    """Whether something waits to be sent."""
+    """Whether there may be pending changes."""
     erasures: int = 0
-    """How many of those who were erased the ledger has taken over."""
+    """Number of erasures that the ledger has applied."""
 
     def is_of(self, other: LedgerMetadata) -> bool:
-        """Tell whether two cards are of one audience: by its id where both know it, else by its name."""
+        """Return whether both belong to one audience: compare the ids if both have one, else the names."""
         if (self.api_host, self.advertiser_id, self.contract) != (other.api_host, other.advertiser_id, other.contract):
             return False
         if self.audience_id and other.audience_id:
@@ -43,17 +43,18 @@ class LedgerMetadata(msgspec.Struct):
 
     @property
     def stem(self) -> str:
-        """Give what a new ledger's files are called, without an ending."""
+        """The name of a new ledger's files, without a suffix."""
         words = re.sub(r"[^A-Za-z0-9]+", "-", self.name).strip("-")[:40]
-        return f"{self.advertiser_id}-{words}-{_fingerprint(self, self.audience_id)}"
+        return f"{self.advertiser_id}-{words}-{fingerprint(self, self.audience_id)}"
 
 
-def _fingerprint(card: LedgerMetadata, audience_id: str | None) -> str:
-    what = ["id", audience_id] if audience_id else ["name", card.name]
-    identity = "\0".join([card.api_host, card.advertiser_id, card.contract, *what])
+def fingerprint(metadata: LedgerMetadata, audience_id: str | None) -> str:
+    """Return 12 hex digits that identify an audience by its id, or by its name if `audience_id` is None."""
+    key = ["id", audience_id] if audience_id else ["name", metadata.name]
+    identity = "\0".join([metadata.api_host, metadata.advertiser_id, metadata.contract, *key])
     return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-def write_metadata(path: Path, card: LedgerMetadata) -> None:
-    """Write the card that lies beside a ledger."""
-    write_atomic(path, msgspec.json.format(msgspec.json.encode(card)))
+def write_metadata(path: Path, metadata: LedgerMetadata) -> None:
+    """Write the metadata file of a ledger."""
+    write_atomic(path, msgspec.json.format(msgspec.json.encode(metadata)))

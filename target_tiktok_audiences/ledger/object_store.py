@@ -1,8 +1,9 @@
-"""A place for ledgers that is no disk of this machine: S3, GCS, Azure, or whatever else fsspec can open.
+"""Object-store backend for ledgers: S3, GCS, Azure or any other fsspec file system.
 
-Objects are written whole and never changed. What changes is a *series*: objects of one name with a number behind it, of
-which the highest counts. Of all who write the same number one wins. Where the store creates an object only if there is
-none (S3, GCS, Azure), that decides; where it cannot, the earliest of the *claims* does that all must lay down first.
+Objects are written as a whole and never changed. Data that changes is a *series*: objects with the same name and a
+number as suffix; the highest number is current. Of several writers of the same number, one wins. If the object store
+supports conditional creation (S3, GCS, Azure), that decides. Otherwise each writer creates a *claim* first, and the
+earliest claim wins.
 """
 
 from __future__ import annotations
@@ -23,21 +24,21 @@ if TYPE_CHECKING:
 
 
 _CONDITIONAL = {"s3", "gs", "gcs", "abfs", "az"}
-"""Protocols whose drivers leave it to the store to create an object only if there is none."""
+"""Protocols whose drivers let the object store create an object only if it does not exist."""
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
 
 SETTLE_S = 3.0
-"""How long a claim waits for others that were laid down at the same time."""
+"""How long a writer waits for claims that were created at the same time."""
 CLAIM_LIVES = timedelta(minutes=20)
-"""After that a claim is taken to be of somebody who was killed."""
+"""A claim that is older than the own one by this much belongs to a process that was killed."""
 
 
 class ObjectStoreFailed(LedgerUnusable):
-    """The store cannot be read or written; the text names neither credentials nor what is stored."""
+    """The object store cannot be read or written; the message contains neither credentials nor stored data."""
 
 
 class VersionUnreadable(ObjectStoreFailed):
-    """The newest of a series is no version that this program knows; others are not to blame for it."""
+    """The newest object of a series is not a valid version; other series are not affected."""
 
 
 class ObjectStore:
@@ -47,23 +48,23 @@ class ObjectStore:
         self.name = shown(url)
         self._protocol = urlsplit(url).scheme
         self._seen: dict[str, bytes] = {}
-        from fsspec.core import url_to_fs  # noqa: PLC0415 - few runs need it, and it takes long to load
+        from fsspec.core import url_to_fs  # noqa: PLC0415 - few runs need it, and it is slow to import
 
         try:
             self._files, root = url_to_fs(url, skip_instance_cache=True)
-        except Exception as error:  # noqa: BLE001 - whatever the driver of that protocol raises
+        except Exception as error:  # noqa: BLE001 - drivers raise errors of any type
             raise self._failed("opened", error) from None
         self._root = root.rstrip("/")
 
     def check(self) -> None:
-        """Try whether objects can be listed, written and removed."""
+        """Test that objects can be listed, written and deleted."""
         self.names()
         probe = f"probe-{uuid.uuid4().hex}"
         self._write(probe, b"probe")
         self.remove([probe])
 
     def names(self) -> list[str]:
-        """List all objects; without the folder there are none."""
+        """Return the names of all objects; a missing folder has none."""
         try:
             self._files.invalidate_cache()
             return [path.rstrip("/").rpartition("/")[2] for path in self._files.ls(self._root, detail=False)]
@@ -73,12 +74,12 @@ class ObjectStore:
             raise self._failed("listed", error) from None
 
     def newest(self, series: str, number: int | None = None) -> tuple[int, bytes]:
-        """Give the highest number of a series and what it holds; 0 and nothing if there is none.
+        """Return the highest number of a series and its content, or 0 and b"" for an empty series.
 
-        `number` is the highest as of a moment ago, if that is known. Raises `VersionUnreadable`.
+        `number` is the highest number in a recent listing, if the caller has one. Raises `VersionUnreadable`.
         """
         unreadable = 0
-        for _ in range(5):  # one that is superseded right now is removed, and the next one is there
+        for _ in range(5):  # an object that is superseded meanwhile is deleted, and the next one exists
             number = number or max((number_of(name, series) for name in self.names()), default=0)
             if not number:
                 return 0, b""
@@ -89,21 +90,20 @@ class ObjectStore:
                 return number, content
             unreadable, number = number, None
         raise VersionUnreadable(
-            f"{_numbered(series, unreadable)} in {self.name} is empty or cannot be found. If no run goes on now,"
-            " remove it."
+            f"{_numbered(series, unreadable)} in {self.name} is empty or missing. If no run is in progress, delete it."
         )
 
     def append(self, series: str, number: int, content: bytes) -> bool:
-        """Write the next of a series, and remove those before it; tell whether nobody else was faster.
+        """Write the next object of a series, and delete the earlier ones. Returns False if another writer was faster.
 
-        `content` must be like no other's. Who was not told, because the answer was lost, finds out by what is there.
+        `content` must be unique: after a lost response, the stored content shows who won.
         """
         name = _numbered(series, number)
         won = self._create(name, content) if self._conditional else self._claim(series, number, content)
         if not won:
             return False
         numbers = {number_of(other, series): other for other in self.names()}
-        if max(numbers) > number:  # ours had been written before, and removed
+        if max(numbers) > number:  # another writer had written this number, and deleted it
             self.remove([name])
             return False
         self._seen[name] = content
@@ -111,7 +111,7 @@ class ObjectStore:
         return True
 
     def upload(self, file: Path, name: str) -> None:
-        """Write a file's content to an object."""
+        """Upload a file to an object."""
         try:
             self._make_folder()
             self._files.put_file(str(file), self._at(name))
@@ -119,7 +119,7 @@ class ObjectStore:
             raise self._failed("written", error) from None
 
     def download(self, name: str, file: Path) -> bool:
-        """Write an object's content to a file; tell whether there was one."""
+        """Download an object to a file. Returns False if there is no such object."""
         try:
             self._files.get_file(self._at(name), str(file))
         except FileNotFoundError:
@@ -130,14 +130,14 @@ class ObjectStore:
         return True
 
     def copy(self, name: str, to: str) -> None:
-        """Copy an object within the store."""
+        """Copy an object within the object store."""
         try:
             self._files.cp_file(self._at(name), self._at(to))
         except Exception as error:  # noqa: BLE001 - as above
             raise self._failed("copied", error) from None
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove objects; those that are gone already are no fault."""
+        """Delete objects; missing ones are ignored."""
         for name in names:
             try:
                 self._files.rm_file(self._at(name))
@@ -148,12 +148,12 @@ class ObjectStore:
 
     @cached_property
     def _conditional(self) -> bool:
-        """Whether of two who create an object one is refused: tried, for some that speak S3 ignore the condition."""
+        """Whether the store supports conditional creation; tested, because some S3-compatible stores ignore it."""
         if self._protocol not in _CONDITIONAL:
             return False
         probe = f"probe-{uuid.uuid4().hex}"
         try:
-            self._create(probe, b"first")  # some refuse the condition itself
+            self._create(probe, b"first")  # some stores reject the condition itself
         except ObjectStoreFailed:
             return False
         try:
@@ -162,40 +162,40 @@ class ObjectStore:
             self.remove([probe])
 
     def _create(self, name: str, content: bytes) -> bool:
-        """Write an object if there is none; tell whether it is this one that is there now."""
+        """Write an object if there is none; return whether the object now has this content."""
         try:
             self._files.pipe_file(self._at(name), content, mode="create")
-        except Exception as error:  # noqa: BLE001 - as above; whether it was the condition, not every store tells
-            there = self._read(name)
-            if not there:
+        except Exception as error:  # noqa: BLE001 - as above; not every store reports that the condition failed
+            stored = self._read(name)
+            if not stored:
                 raise self._failed("written", error) from None
-            return there == content
+            return stored == content
         return True
 
     def _claim(self, series: str, number: int, content: bytes) -> bool:
-        """Write an object if no claim to its number is earlier than ours; claims of the dead do not count."""
-        claims = re.compile(re.escape(_numbered(series, number)) + r"\.[0-9a-f]{32}\.claim")
-        ours = f"{_numbered(series, number)}.{uuid.uuid4().hex}.claim"
-        self._write(ours, b"claimed")
+        """Write an object unless another writer has an earlier claim to its number; expired claims do not count."""
+        pattern = re.compile(re.escape(_numbered(series, number)) + r"\.[0-9a-f]{32}\.claim")
+        own = f"{_numbered(series, number)}.{uuid.uuid4().hex}.claim"
+        self._write(own, b"claimed")
         try:
             time.sleep(SETTLE_S)
             names = self.names()
-            laid = {name: self._modified(name) for name in {ours, *filter(claims.fullmatch, names)}}
-            since = {name: moment for name, moment in laid.items() if moment is not None}
-            dead = {name for name in since if since[ours] - since[name] > CLAIM_LIVES} - {ours}
-            first = min(since.keys() - dead, key=lambda name: (since[name], name))
-            if first != ours or any(number_of(name, series) >= number for name in names):
+            times = {name: self._modified(name) for name in {own, *filter(pattern.fullmatch, names)}}
+            since = {name: moment for name, moment in times.items() if moment is not None}
+            expired = {name for name in since if since[own] - since[name] > CLAIM_LIVES} - {own}
+            first = min(since.keys() - expired, key=lambda name: (since[name], name))
+            if first != own or any(number_of(name, series) >= number for name in names):
                 return False
             self._write(_numbered(series, number), content)
-            self.remove(dead)
+            self.remove(expired)
             return True
         finally:
-            self.remove([ours])
+            self.remove([own])
 
     def _modified(self, name: str) -> Any:
         try:
             return self._files.modified(self._at(name))
-        except FileNotFoundError:  # taken back
+        except FileNotFoundError:  # its writer has deleted it
             return None
         except Exception as error:  # noqa: BLE001 - as above
             raise self._failed("listed", error) from None
@@ -217,41 +217,45 @@ class ObjectStore:
             raise self._failed("written", error) from None
 
     def _make_folder(self) -> None:
-        if self._protocol not in _EXTRAS:  # there folders are but names, and drivers would make a bucket
+        if (
+            self._protocol not in _EXTRAS
+        ):  # in these stores, folders are name prefixes, and drivers would create a bucket
             self._files.makedirs(self._root, exist_ok=True)
 
     def _at(self, name: str) -> str:
         return f"{self._root}/{name}"
 
-    def _failed(self, what: str, error: Exception) -> ObjectStoreFailed:
-        return ObjectStoreFailed(f"The ledgers in {self.name} cannot be {what}: {self._reason(error)}, and run again.")
+    def _failed(self, action: str, error: Exception) -> ObjectStoreFailed:
+        return ObjectStoreFailed(
+            f"The ledgers in {self.name} cannot be {action}: {self._reason(error)}, and run again."
+        )
 
     def _reason(self, error: Exception) -> str:
         if isinstance(error, ImportError) and self._protocol in _EXTRAS:
             extra = f"[{_EXTRAS[self._protocol]}]"
             return (
-                f"their driver is not installed. Put `{extra}` behind the target's name or address (in Meltano: of"
-                " `pip_url`, and then `meltano install`)"
+                f"their driver is not installed. Append `{extra}` to the target's name or address (in Meltano: to"
+                " `pip_url`, and then run `meltano install`)"
             )
         if isinstance(error, FileNotFoundError) or "NotFound" in type(error).__name__:
-            return "there is no such bucket or folder. Make it, or correct `ledger_path`"
+            return "there is no such bucket or folder. Create it, or correct `ledger_path`"
         if isinstance(error, PermissionError):
-            return "access is denied. Let these credentials list, read, write and delete there"
+            return "access is denied. Give these credentials the permissions to list, read, write and delete there"
         text = re.sub(r"(?<=://)[^/@\s]*@|\?\S*", "", next(iter(str(error).splitlines()), ""))[:200].rstrip(". ")
-        advice = "Put that right"
+        advice = "Fix the cause"
         if "Credentials" in type(error).__name__:
-            advice = "Give them where the store's driver looks for them: variables, a profile, or the machine's role"
+            advice = "Provide credentials where the driver looks for them: environment variables, a profile, or a role"
         elif "Connect" in type(error).__name__:
             advice = (
-                "Check the network, and the address of the store's service (`AWS_ENDPOINT_URL` for one that speaks S3)"
+                "Check the network, and the object store's address (`AWS_ENDPOINT_URL` if it is compatible with S3)"
             )
         elif "Protocol not known" in text:
-            advice = "Correct `ledger_path`: `s3://`, `gs://` and `abfs://` are known"
-        return f"{text or 'no answer'} ({type(error).__name__}). {advice}"
+            advice = "Correct `ledger_path`: `s3://`, `gs://` and `abfs://` are supported"
+        return f"{text or 'no response'} ({type(error).__name__}). {advice}"
 
 
 def shown(place: Path | str) -> str:
-    """Give a path or URL without what may be a credential."""
+    """Return a path or URL without parts that may contain credentials."""
     if not isinstance(place, str):
         return str(place)
     parts = urlsplit(place)
@@ -259,9 +263,9 @@ def shown(place: Path | str) -> str:
 
 
 def number_of(name: str, series: str) -> int:
-    """Give an object's number in a series, 0 if it is not of it."""
-    found = re.fullmatch(re.escape(series) + r"\.([0-9]{8})", name)
-    return int(found[1]) if found else 0
+    """Return an object's number in a series, or 0 if it does not belong to the series."""
+    match = re.fullmatch(re.escape(series) + r"\.([0-9]{8})", name)
+    return int(match[1]) if match else 0
 
 
 def _numbered(series: str, number: int) -> str:

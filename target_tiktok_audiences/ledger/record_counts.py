@@ -1,4 +1,4 @@
-"""The books of a feed: what became of each record."""
+"""Record counts of a feed: the outcome of each record."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ if TYPE_CHECKING:
 
 
 class CountsDoNotBalance(UserError):
-    """Records went missing between reading and sending: a fault in this program, never in the data."""
+    """Records were lost between reading and sending: an internal error, not a problem of the data."""
 
 
 @dataclass
 class RecordCounts:
-    """Counts of one stream's records on their way into one audience.
+    """Outcomes of one stream's records for one audience.
 
-    Each figure is counted where it happens, by whoever does it, and never derived from the others, so that
-    `check` can fail.
+    The code that decides an outcome counts it. No count is derived from the others, so that `check` can fail.
     """
 
     stream: str
@@ -30,18 +29,18 @@ class RecordCounts:
     """Distinct identifiers of this stream."""
     duplicate: int = 0
     superseded: int = 0
-    """Records that a later one of the same key replaced."""
+    """Records that a later record with the same key replaced."""
     missing: int = 0
     """Records without an identifier."""
     rejected: Counter[str] = field(default_factory=Counter)
     deleted: int = 0
-    """Records that the tap marks as deleted."""
+    """Records that the tap marked as deleted."""
     unmatched: int = 0
-    """Records of a stream that feeds no audience, or lacks the field."""
+    """Records of a stream that feeds no audience or lacks the field."""
 
     def check(self) -> None:
         """Raise `CountsDoNotBalance` unless every record read is accounted for."""
-        found = (
+        counted = (
             self.accepted
             + self.duplicate
             + self.superseded
@@ -50,23 +49,23 @@ class RecordCounts:
             + self.deleted
             + self.unmatched
         )
-        if self.read != found:
+        if self.read != counted:
             raise CountsDoNotBalance(
-                f"Stream {self.stream}: {self.read:,} records were read and {found:,} are accounted for. Nothing was"
-                " sent. This is a fault of the target; please report it with this line."
+                f"Stream {self.stream}: {self.read:,} records were read and {counted:,} are accounted for. Nothing was"
+                " sent. This is an internal error; please report this line."
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the figures for a report."""
+        """Return the counts as a report shows them."""
         return {**vars(self), "rejected": dict(self.rejected.most_common())}
 
 
 def total(parts: Iterable[RecordCounts]) -> RecordCounts:
-    """Add up the books of several feeds."""
-    added = RecordCounts("all")
+    """Return the sum of the record counts of several feeds."""
+    result = RecordCounts("all")
     for part in parts:
-        added.rejected += part.rejected
+        result.rejected += part.rejected
         for name, count in vars(part).items():
             if isinstance(count, int):
-                setattr(added, name, getattr(added, name) + count)
-    return added
+                setattr(result, name, getattr(result, name) + count)
+    return result

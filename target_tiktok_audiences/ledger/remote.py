@@ -1,12 +1,13 @@
-"""Ledgers in a store: fetched to this machine, and written back so that of two machines one wins.
+"""Ledgers in an object store with optimistic concurrency: of two concurrent writers, one wins.
 
-A ledger there is a series: its card, which names the database that goes with it. The series goes on
+A ledger is a series of versions. A version holds the metadata and the name of the database object. A run writes a
+version
 
-- before a change is sent to TikTok, with the intent in the database, and *reserved*: until the change is answered, or
-  so late that it cannot be sent any more, no other machine may have the ledger;
-- when an audience's work is done, before STATE goes out.
+- before it sends a change to TikTok: the database contains the intent, and the ledger is *reserved*. No other machine
+  can use it until the change is answered, or until the change cannot be sent any more;
+- after the work on an audience is done, before it emits STATE.
 
-Who finds that the series has gone on since it was fetched has lost: nothing is sent, and nothing written.
+A run that finds a newer version than the one it fetched has lost the race: it sends nothing and writes nothing.
 """
 
 from __future__ import annotations
@@ -29,22 +30,22 @@ if TYPE_CHECKING:
 
 
 RESERVED_FOR = timedelta(minutes=30)
-"""Longer than a call and its repetitions may take: less than 20 minutes."""
+"""Longer than a call and its retries, which take less than 20 minutes."""
 _RELEASE_S = 5.0
-"""A run that was told to end waits no longer for a store that does not answer."""
+"""How long a run that is asked to stop waits for an object store that does not respond."""
 
 
 class Version(msgspec.Struct, frozen=True):
-    """What a ledger's series holds."""
+    """One version of a ledger, as an object of its series contains it."""
 
     card: LedgerMetadata
     database: str
-    """The object with the database; it is of this version alone."""
+    """Name of the object with the database; no other version uses it."""
     reserved_until: datetime | None = None
 
 
 class RemoteLedgers:
-    """All ledgers of a store, and the folder into which they are fetched."""
+    """All ledgers of an object store, and the folder that they are fetched to."""
 
     def __init__(self, store: ObjectStore, folder: Path) -> None:
         self.store = store
@@ -53,30 +54,30 @@ class RemoteLedgers:
         self.refresh()
 
     def refresh(self) -> None:
-        """Bring all cards to the folder as they are now."""
-        found = filter(None, map(re.compile(r"(.+\.json)\.([0-9]{8})").fullmatch, self.store.names()))
+        """Download the current metadata of all ledgers to the folder."""
+        matches = filter(None, map(re.compile(r"(.+\.json)\.([0-9]{8})").fullmatch, self.store.names()))
         newest: dict[str, int] = {}
-        for each in found:
-            newest[each[1]] = max(newest.get(each[1], 0), int(each[2]))
+        for match in matches:
+            newest[match[1]] = max(newest.get(match[1], 0), int(match[2]))
         for series, number in newest.items():
-            with suppress(VersionUnreadable):  # its own audience is told
+            with suppress(VersionUnreadable):  # opening the ledger of that audience raises it again
                 RemoteLedger(self.store, self.folder / series, number)
 
-    def open(self, card: Path) -> RemoteLedger:
-        """Look for a ledger's newest version, and bring its card to the folder. Raises `ObjectStoreFailed`."""
-        return RemoteLedger(self.store, card)
+    def open(self, path: Path) -> RemoteLedger:
+        """Find a ledger's newest version, and write its metadata to `path`. Raises `ObjectStoreFailed`."""
+        return RemoteLedger(self.store, path)
 
 
 class RemoteLedger:
-    """One ledger of a store, as it was when its card was fetched; a new one has no version yet.
+    """One ledger of an object store, as of the download of its metadata; a new ledger has no version yet.
 
     Every method raises `ObjectStoreFailed`.
     """
 
-    def __init__(self, store: ObjectStore, card: Path, number: int | None = None) -> None:
+    def __init__(self, store: ObjectStore, path: Path, number: int | None = None) -> None:
         self._store = store
-        self._series = card.name
-        self.name = f"{store.name}/{card.name}"
+        self._series = path.name
+        self.name = f"{store.name}/{path.name}"
         self._number, content = store.newest(self._series, number)
         self._version: Version | None = None
         self._reserved = False
@@ -86,14 +87,14 @@ class RemoteLedger:
                 self._version = msgspec.json.decode(content, type=Version)
             except (msgspec.DecodeError, UnicodeError):
                 raise VersionUnreadable(
-                    f"{self.name}.{self._number:08d} was written by a newer version of this program,"
-                    " or is damaged. Install a newer one; or remove it, and the ledger is lost."
+                    f"{self.name}.{self._number:08d} was written by a newer version of this program, or is damaged."
+                    " Install a newer version. If the object is damaged, delete it; the ledger is then lost."
                 ) from None
-            card.write_bytes(msgspec.json.encode(self._version.card))
+            path.write_bytes(msgspec.json.encode(self._version.card))
 
     @property
     def reserved_until(self) -> datetime | None:
-        """Until when another machine has it."""
+        """Until when another machine has reserved the ledger, or None."""
         until = self._version and self._version.reserved_until
         return until if until and until > now() else None
 
@@ -101,47 +102,47 @@ class RemoteLedger:
         """Raise `LedgerBusy` while another machine changes the audience."""
         if self._version and (until := self.reserved_until):
             raise LedgerBusy(
-                f"{_named(self._version.card)} is being changed by a run on another machine. Run again when that has"
-                f" ended; if it was killed, after {until:%H:%M} UTC, when its call has surely ended too."
+                f"{_title(self._version.card)} is being changed by a run on another machine. Run again when that run"
+                f" has ended. If it was killed, run again after {until:%H:%M} UTC, when its reservation ends."
             )
 
     def fetch(self, database: Path) -> None:
-        """Fetch the database; a version whose database is lost has none. Raises `LedgerBusy`."""
+        """Download the database, unless this version's database is lost. Raises `LedgerBusy`."""
         if not self._version or self._store.download(self._version.database, database):
             return
         if self._store.newest(self._series)[0] != self._number:
             raise self._overtaken(self._version.card)
 
     def quarantine(self, ending: str) -> str:
-        """Keep the database that was fetched under another name, and tell which: the next version would remove it."""
+        """Copy the downloaded database to another name, because the next version deletes it. Returns the new name."""
         name = f"{self._series.removesuffix('.json')}.{self._number:08d}.{ending}"
         if self._version:
             self._store.copy(self._version.database, name)
         return f"{self._store.name}/{name}"
 
-    def reserve(self, card: LedgerMetadata, database: Path) -> None:
-        """Write it back, and keep other machines from it until `save` or `release`. Raises `LedgerBusy`."""
-        self._write(card, database, RESERVED_FOR)
+    def reserve(self, metadata: LedgerMetadata, database: Path) -> None:
+        """Upload the ledger, and reserve it for this machine until `save` or `release`. Raises `LedgerBusy`."""
+        self._write(metadata, database, RESERVED_FOR)
 
-    def save(self, card: LedgerMetadata, database: Path) -> None:
-        """Write it back, and let others in. Raises `LedgerBusy`."""
-        self._write(card, database, None)
+    def save(self, metadata: LedgerMetadata, database: Path) -> None:
+        """Upload the ledger without a reservation. Raises `LedgerBusy`."""
+        self._write(metadata, database, None)
 
     def release(self) -> None:
-        """Let others in, if that is still to be done; a store that does not answer now is not waited for."""
+        """End the reservation, if there is one; waits at most five seconds for the object store."""
         if self._reserved or self._pending:
-            releasing = Thread(target=self._release, daemon=True)
-            releasing.start()
-            releasing.join(_RELEASE_S)
+            thread = Thread(target=self._release, daemon=True)
+            thread.start()
+            thread.join(_RELEASE_S)
 
     def _release(self) -> None:
-        with suppress(ObjectStoreFailed):  # then they wait until the reservation is over
-            self._take_over_pending()
+        with suppress(ObjectStoreFailed):  # then other machines wait until the reservation expires
+            self._resolve_pending()
             if self._version and self._reserved:
                 self._append(msgspec.structs.replace(self._version, reserved_until=None))
 
-    def _take_over_pending(self) -> None:
-        """Find out whether a version was written whose writing failed, or was interrupted, on the way back."""
+    def _resolve_pending(self) -> None:
+        """Determine whether a version was written although its response was lost or interrupted."""
         if self._pending is None:
             return
         number, content = self._store.newest(self._series)
@@ -150,17 +151,17 @@ class RemoteLedger:
             self._reserved = self._pending.reserved_until is not None
         self._pending = None
 
-    def _write(self, card: LedgerMetadata, database: Path, reserve_for: timedelta | None) -> None:
-        self._take_over_pending()
+    def _write(self, metadata: LedgerMetadata, database: Path, reserve_for: timedelta | None) -> None:
+        self._resolve_pending()
         stem = self._series.removesuffix(".json")
         name = f"{stem}.{self._number + 1:08d}-{uuid.uuid4().hex}.duckdb"
         self._store.upload(database, name)
-        if not self._append(Version(card, name, now() + reserve_for if reserve_for else None)):
+        if not self._append(Version(metadata, name, now() + reserve_for if reserve_for else None)):
             self._store.remove([name])
-            raise self._overtaken(card)
-        databases = re.compile(re.escape(stem) + r"\.([0-9]{8})-[0-9a-f]{32}\.duckdb")
-        found = filter(None, map(databases.fullmatch, self._store.names()))
-        self._store.remove(each[0] for each in found if int(each[1]) < self._number)
+            raise self._overtaken(metadata)
+        pattern = re.compile(re.escape(stem) + r"\.([0-9]{8})-[0-9a-f]{32}\.duckdb")
+        matches = filter(None, map(pattern.fullmatch, self._store.names()))
+        self._store.remove(match[0] for match in matches if int(match[1]) < self._number)
 
     def _append(self, version: Version) -> bool:
         self._pending = version
@@ -171,20 +172,22 @@ class RemoteLedger:
         self._pending = None
         return won
 
-    def _overtaken(self, card: LedgerMetadata) -> LedgerBusy:
-        then = (
-            "what it sent is sent once more, which does no harm" if self._reserved else "it stopped before it sent that"
+    def _overtaken(self, metadata: LedgerMetadata) -> LedgerBusy:
+        consequence = (
+            "the change it sent is sent again, which is safe"
+            if self._reserved
+            else "it stopped before it sent a change"
         )
         return LedgerBusy(
-            f"{_named(card)}: a run on another machine has changed its ledger in {self._store.name} since this one"
-            f" had it; {then}. Run again."
+            f"{_title(metadata)}: a run on another machine has changed its ledger in {self._store.name} since this run"
+            f" fetched it; {consequence}. Run again."
         )
 
 
 def now() -> datetime:
-    """Give this machine's time, by which others are kept out."""
+    """Return this machine's time, which reservations are based on."""
     return datetime.now(UTC)
 
 
-def _named(card: LedgerMetadata) -> str:
-    return f'Audience "{card.name}" of advertiser {card.advertiser_id}'
+def _title(metadata: LedgerMetadata) -> str:
+    return f'Audience "{metadata.name}" of advertiser {metadata.advertiser_id}'

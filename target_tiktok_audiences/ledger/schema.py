@@ -1,4 +1,4 @@
-"""The tables of a ledger, their versions, and the facts beside the rows."""
+"""The tables of a ledger, their migrations, and the state stored with them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 Origin = Literal["set", "created", "found"]
-"""How an audience was come by: set by the user, created by us, or found by its name."""
+"""How an audience was identified: id set by the user, created by the target, or found by its name."""
 
 _MIGRATIONS = (
     """
@@ -38,9 +38,10 @@ _MIGRATIONS = (
     DROP TABLE old;
     """,
 )
-"""One script for each version of the schema; opening a ledger brings it up to the newest.
+"""One script for each schema version; opening a ledger migrates it to the newest.
 
-None may alter a column by an expression: DuckDB writes that to its log, and cannot call functions when it reads it.
+No script may alter a column with an expression: DuckDB writes the expression to its write-ahead log, and cannot call
+functions when it replays the log.
 """
 
 TABLES = tuple(dict.fromkeys(re.findall(r"CREATE TABLE (\w+)", " ".join(_MIGRATIONS))))
@@ -51,36 +52,36 @@ class LedgerTooNew(UserError):
 
 
 class LedgerDamaged(UserError):
-    """A file that is no ledger any more."""
+    """The file is not a valid ledger."""
 
 
 class LedgerState(msgspec.Struct):
-    """What a ledger knows beside its rows."""
+    """The state of a ledger besides its digests."""
 
     ledger_id: str
     commit: int = 0
-    """Goes up with each transaction; STATE names the one that it saw."""
+    """Number of transactions; STATE contains the number at the time it was written."""
     audience_id: str | None = None
     origin: Origin | None = None
     delivered_known: bool = False
-    """Whether *delivered* is all that the audience holds of ours; not so of an audience met without its ledger."""
+    """Whether *delivered* includes all members that the target added; false for an audience without its old ledger."""
     replace_owed: bool = False
-    """Whether a replacement was lost or failed, so that anybody may still be in."""
+    """Whether a replacement was lost or failed, so that any earlier member may remain."""
     desired: int = 0
     last_action: str | None = None
     changed_at: datetime | None = None
     """When the last change was sent."""
     creating_since: datetime | None = None
-    """When a creation was sent whose answer is not known."""
+    """When a creation was sent whose response is unknown."""
     held_since: datetime | None = None
     error: str | None = None
-    """What TikTok last said had gone wrong."""
+    """The last error that TikTok reported for the audience."""
     failures: int = 0
     """Changes in a row that TikTok failed after accepting them."""
 
 
 def migrate(database: Database) -> LedgerState:
-    """Bring the tables up to the newest version, and give the facts. Raises `LedgerTooNew` and `LedgerDamaged`."""
+    """Migrate the tables to the newest version, and return the state. Raises `LedgerTooNew` and `LedgerDamaged`."""
     database.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER)")
     version = database.one("SELECT coalesce(max(version), 0) FROM schema_version")[0]
     if version > len(_MIGRATIONS):
@@ -94,14 +95,14 @@ def migrate(database: Database) -> LedgerState:
         if number == 1:
             database.execute("INSERT INTO facts VALUES (?)", [encode(LedgerState(uuid.uuid4().hex))])
         database.commit()
-    facts = database.execute("SELECT value FROM facts").fetchall()
+    rows = database.execute("SELECT value FROM facts").fetchall()
     try:
-        ((value,),) = facts
+        ((value,),) = rows
         return msgspec.json.decode(value, type=LedgerState)
-    except (TypeError, ValueError) as error:  # msgspec's are ValueErrors
-        raise LedgerDamaged(f"Its facts cannot be read ({type(error).__name__})") from None
+    except (TypeError, ValueError) as error:  # msgspec's errors are ValueErrors
+        raise LedgerDamaged(f"Its state cannot be read ({type(error).__name__})") from None
 
 
-def encode(facts: LedgerState) -> str:
-    """Write the facts as they are stored."""
-    return msgspec.json.encode(facts).decode()
+def encode(state: LedgerState) -> str:
+    """Return the state as JSON, as it is stored."""
+    return msgspec.json.encode(state).decode()

@@ -1,11 +1,11 @@
-"""A ledger that a run has open: with its card, its locks, and the store that it may have come from."""
+"""An open ledger of a run: database, metadata, locks, and its copy in an object store."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from target_tiktok_audiences.ledger.database import LedgerError, describe, is_damage
-from target_tiktok_audiences.ledger.files import _quarantine, copy_files, log_of
+from target_tiktok_audiences.ledger.files import copy_files, log_of, quarantine
 from target_tiktok_audiences.ledger.ledger import Ledger
 from target_tiktok_audiences.ledger.metadata import write_metadata
 from target_tiktok_audiences.ledger.schema import LedgerDamaged, LedgerTooNew
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 class LedgerSession:
-    """A ledger with its card, locked until it is closed.
+    """An open ledger with its metadata, locked until it is closed.
 
-    One that is damaged is put aside, and an empty one begun in its place; `warning` says so.
+    A damaged ledger is quarantined and replaced with an empty one; `warning` then says so.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class LedgerSession:
     ) -> None:
         self.card = card
         self.erased = erased
-        """Who is kept out, and since when."""
+        """The time of erasure by erased digest."""
         self.warning = ""
         self._path = path
         self._remote = remote
@@ -54,19 +54,19 @@ class LedgerSession:
         self.ledger = self._open()
 
     def found(self, audience_id: str) -> None:
-        """Note the audience's id, and lock it by that too. Raises `LedgerBusy`."""
+        """Record the audience's id, and lock the id, too. Raises `LedgerBusy`."""
         self._locks.take(self.card, audience_id)
         self.card.audience_id = audience_id
 
     def replace_with_empty(self) -> None:
-        """Put an empty ledger in the place of one that STATE does not know; the old file stays beside it."""
-        gone = self.ledger.facts.ledger_id[:8]
+        """Quarantine a ledger that STATE does not know, and open an empty one in its place."""
+        label = self.ledger.facts.ledger_id[:8]
         self.ledger.close()
-        self._quarantine(gone, "gone")
+        self._quarantine(label, "gone")
         self.ledger = self._open()
 
     def _open(self) -> Ledger:
-        ledger = self._open_or_begin()
+        ledger = self._open_or_replace()
         try:
             if ledger.erase(self.erased):
                 self.card.owed = True
@@ -76,77 +76,81 @@ class LedgerSession:
         self.card.erasures = len(self.erased)
         return ledger
 
-    def _open_or_begin(self) -> Ledger:
+    def _open_or_replace(self) -> Ledger:
         try:
             return self._connect()
-        except LedgerDamaged as damaged:
+        except LedgerDamaged as error:
             if self._database is None:
                 raise
-            aside = self._quarantine("damaged", "corrupt")
-            put = f"it is put aside as {aside}" if self._save else "a run that is not dry puts it aside"
+            name = self._quarantine("damaged", "corrupt")
+            action = f"it is quarantined as {name}" if self._save else "a run without `dry_run` quarantines it"
             self.warning = (
-                f"Its ledger was damaged ({str(damaged).rstrip('.')}); {put}, and the run goes on as if it were lost."
+                f"Its ledger was damaged ({str(error).rstrip('.')}); {action}, and the run continues as if the ledger"
+                " were lost."
             )
             return self._connect()
 
-    def _quarantine(self, what: str, ending: str) -> str:
-        """Keep the database under another name, and tell which."""
+    def _quarantine(self, label: str, ending: str) -> str:
+        """Rename the database, and return its new name."""
         if self._database is None:
             return ""
-        aside = _quarantine(self._database, what, ending)
-        return self._remote.quarantine(ending) if self._remote and self._save else str(aside)
+        path = quarantine(self._database, label, ending)
+        return self._remote.quarantine(ending) if self._remote and self._save else str(path)
 
     def _connect(self) -> Ledger:
-        """Open the database. Raises `LedgerDamaged`, and `LedgerUnusable` for what is no fault of the file."""
+        """Open the database. Raises `LedgerDamaged`, or `LedgerUnusable` if the file did not cause the error."""
         if self._database and not self._database.exists() and log_of(self._database).exists():
-            raise LedgerDamaged("the database is missing, and its write-ahead log is there")
+            raise LedgerDamaged("the database is missing, but its write-ahead log exists")
         try:
             return Ledger(self._database, self._temporary / "spill")
-        except LedgerTooNew as problem:
-            why = str(problem)
+        except LedgerTooNew as error:
+            reason = str(error)
         except LedgerError as error:
             if is_damage(error):
                 raise LedgerDamaged(str(error).splitlines()[0]) from None
-            why = describe(error)
-        where = self._remote.name if self._remote else self._database
-        raise LedgerUnusable(f"Its ledger {where} stays as it is, and nothing is sent without it: {why}")
+            reason = describe(error)
+        name = self._remote.name if self._remote else self._database
+        raise LedgerUnusable(f"Its ledger {name} is unchanged, and nothing is sent without it: {reason}")
 
     def owe(self, streams: tuple[str, ...]) -> None:
-        """Note on the card that something may wait: a later run delivers it even if this one is killed."""
+        """Record in the metadata that changes may be pending, so that a later run delivers them if this one is killed.
+
+        `streams` are the streams that feed the audience.
+        """
         self.card.streams, self.card.owed = streams, True
-        self._save_card()
+        self._save_metadata()
 
     def reserve(self) -> None:
-        """Write the ledger to its object store before a change is requested, so that no other machine requests one.
+        """Upload the ledger and reserve it before a change is requested, so that no other machine requests one.
 
-        A ledger on a local disk is there already. Raises `LedgerBusy`, `ObjectStoreFailed` and `LedgerError`.
+        Does nothing for a ledger on a local disk. Raises `LedgerBusy`, `ObjectStoreFailed` and `LedgerError`.
         """
         if self._remote and self._database:
             self.ledger.checkpoint()
             self._remote.reserve(self.card, self._database)
 
     def save(self) -> None:
-        """Bring the ledger to its store when the work is done; raises as `reserve` does."""
+        """Upload the ledger to its object store after the work is done. Raises the same errors as `reserve`."""
         if self._remote and self._database and self._save:
             self.ledger.checkpoint()
             self._remote.save(self.card, self._database)
 
     def closed(self) -> Path | None:
-        """Close the ledger, and give its file, which nobody else can change before `close`."""
+        """Close the ledger, and return its file, which stays locked until `close`."""
         self.ledger.close()
         return self._database
 
     def close(self) -> None:
-        """Close the ledger, save the card, and let others in. Raises `ObjectStoreFailed`.
+        """Close the ledger, save its metadata, and release its locks. Raises `ObjectStoreFailed`.
 
-        A new one to which nothing was ever written, since TikTok refused its advertiser perhaps, is not kept.
+        A new ledger without any commit is deleted, for example if TikTok rejected its advertiser.
         """
         try:
             self.ledger.close()
             if self._is_blank():
-                self._drop_files()
+                self._delete_files()
             else:
-                self._save_card()
+                self._save_metadata()
             if self._remote:
                 self._remote.release()
         finally:
@@ -155,11 +159,11 @@ class LedgerSession:
     def _is_blank(self) -> bool:
         return bool(self._path and not self._path.exists() and not self.ledger.facts.commit)
 
-    def _drop_files(self) -> None:
+    def _delete_files(self) -> None:
         if self._save and self._database:
             for file in (self._database, log_of(self._database)):
                 file.unlink(missing_ok=True)
 
-    def _save_card(self) -> None:
+    def _save_metadata(self) -> None:
         if self._save and self._path:
             write_metadata(self._path, self.card)

@@ -1,4 +1,4 @@
-"""A look at ledgers, on copies of them: it takes no lock, so it neither waits for a run nor stops one."""
+"""Snapshots of ledgers, read from copies without a lock, so that they neither wait for a run nor stop one."""
 
 from __future__ import annotations
 
@@ -29,79 +29,79 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.ledger.staging import Binding
 
 
-_TRIES = 5
+_ATTEMPTS = 5
 
 _LOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
-"""How C lays out `struct flock`; all fields are 0 but the type of the lock."""
+"""The layout of C's `struct flock`; all fields but the type of the lock are 0."""
 
 
 @dataclass(frozen=True)
 class LedgerSnapshot:
-    """What a ledger says, as its last commit left it."""
+    """The content of a ledger as of its last commit."""
 
     card: LedgerMetadata
     busy: bool = False
-    """Whether a run has it open now."""
+    """Whether a run has the ledger open now."""
     problem: str = ""
-    """Why nothing else can be told of it."""
+    """Why the ledger cannot be read; the fields below are then empty."""
     facts: LedgerState | None = None
     counts: Counts | None = None
     in_flight: int = 0
     parts: list[tuple[Binding, int, datetime]] = field(default_factory=list)
     runs: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
-    """The newest reports of the journal, the newest first."""
+    """The newest entries of the journal, newest first: when the run ended, and its report."""
 
     @property
     def audience_id(self) -> str | None:
-        """The audience's id, as far as it is known."""
+        """The audience's id, if it is known."""
         return (self.facts and self.facts.audience_id) or self.card.audience_id
 
 
 def read_snapshots(
     place: Path | str | None, temporary: Path, wanted: Callable[[LedgerMetadata], bool], *, runs: int = 0
 ) -> list[LedgerSnapshot]:
-    """Look at every ledger whose card is wanted, with its newest `runs`."""
-    ledgers = LedgerCatalog(place, temporary, dry_run=True)
-    return [_look(ledgers, path, card, temporary, runs) for path, card in ledgers.cards() if wanted(card)]
+    """Return a snapshot of every ledger whose metadata passes `wanted`, with its newest `runs` journal entries."""
+    catalog = LedgerCatalog(place, temporary, dry_run=True)
+    return [_read(catalog, path, metadata, temporary, runs) for path, metadata in catalog.cards() if wanted(metadata)]
 
 
-def _look(ledgers: LedgerCatalog, path: Path, card: LedgerMetadata, temporary: Path, runs: int) -> LedgerSnapshot:
+def _read(catalog: LedgerCatalog, path: Path, metadata: LedgerMetadata, temporary: Path, runs: int) -> LedgerSnapshot:
     busy = _is_open(path.with_suffix(".duckdb"))
     try:
-        busy = ledgers.fetch(path) is not None or busy
+        busy = catalog.fetch(path) is not None or busy
         with opened_copy(path.with_suffix(".duckdb"), temporary) as ledger:
-            parts, newest = ledger.parts(), ledger.runs(runs)
-            return LedgerSnapshot(card, busy, "", ledger.facts, ledger.counts(), ledger.in_flight(), parts, newest)
+            state, parts, newest = ledger.facts, ledger.parts(), ledger.runs(runs)
+            return LedgerSnapshot(metadata, busy, "", state, ledger.counts(), ledger.in_flight(), parts, newest)
     except (LedgerError, OSError, UserError) as error:
-        why = "A run is writing it now; look again later." if busy else describe(error)
-        return LedgerSnapshot(card, busy, why)
+        problem = "A run is writing it now; try again later." if busy else describe(error)
+        return LedgerSnapshot(metadata, busy, problem)
 
 
 @contextmanager
 def opened_copy(database: Path, temporary: Path) -> Iterator[Ledger]:
-    """Open a copy of a ledger, as its last commit left it. Raises `UserError`, `LedgerError` and `OSError`."""
-    place = Path(tempfile.mkdtemp(dir=temporary))
+    """Yield an open copy of a ledger as of its last commit. Raises `UserError`, `LedgerError` and `OSError`."""
+    workspace = Path(tempfile.mkdtemp(dir=temporary))
     try:
-        with closing(Ledger(_copy(database, place), place / "spill")) as ledger:
+        with closing(Ledger(_copy(database, workspace), workspace / "spill")) as ledger:
             yield ledger
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(workspace, ignore_errors=True)
 
 
-def _copy(database: Path, place: Path) -> Path:
-    """Copy a ledger's files while nobody writes them. Raises `UserError` where somebody always does."""
-    for number in range(_TRIES):
+def _copy(database: Path, workspace: Path) -> Path:
+    """Copy a ledger's files between two writes. Raises `UserError` if a run writes them during every attempt."""
+    for number in range(_ATTEMPTS):
         if not database.exists():
-            raise UserError(f"The ledger's file is missing: {database}. The next run goes on as if it were lost.")
-        folder = place / str(number)
+            raise UserError(f"The ledger's file is missing: {database}. The next run continues as if it were lost.")
+        folder = workspace / str(number)
         folder.mkdir()
         before = _stamps(database)
-        with suppress(FileNotFoundError):  # the write-ahead log comes and goes
+        with suppress(FileNotFoundError):  # DuckDB creates and deletes the write-ahead log
             copy = copy_files(database, folder)
             if _stamps(database) == before:
                 return copy
         shutil.rmtree(folder)
-    raise UserError("A run is writing it now; look again later.")
+    raise UserError("A run is writing it now; try again later.")
 
 
 def _stamps(database: Path) -> list[tuple[int, int, int] | None]:
@@ -117,17 +117,16 @@ def _stamp(file: Path) -> tuple[int, int, int] | None:
 
 
 def _is_open(database: Path) -> bool:
-    """Tell whether another process holds DuckDB's lock; asking takes none."""
+    """Return whether another process holds DuckDB's lock. The query takes no lock, so it cannot stop a run."""
     try:
         descriptor = os.open(database, os.O_RDONLY)
     except OSError:
         return False
     try:
         fields = [0, 0, 0, fcntl.F_WRLCK, 0] if sys.platform == "darwin" else [fcntl.F_WRLCK, 0, 0, 0, 0]
-        answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, struct.pack(_LOCK, *fields))
-        found = struct.unpack(_LOCK, answer)
+        lock = struct.unpack(_LOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, struct.pack(_LOCK, *fields)))
     except OSError:  # a file system without locks
         return False
     finally:
         os.close(descriptor)
-    return bool(found[3 if sys.platform == "darwin" else 0] != fcntl.F_UNLCK)
+    return bool(lock[3 if sys.platform == "darwin" else 0] != fcntl.F_UNLCK)

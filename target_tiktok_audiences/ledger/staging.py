@@ -1,4 +1,4 @@
-"""What streams bring, on disk while they are read; memory does not grow with them."""
+"""Stage the digests of streams on disk while they are read, so that memory use does not grow with the input."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 
 BYTES_PER_LINE = 65
-"""64 hex digits and a line end."""
+"""64 hex digits and a line feed."""
 NO_DIGEST = "-"
-"""In a staged line: the record's key is spoken of, and it has no identifier now."""
+"""Placeholder in a staged line for a key whose record has no identifier now."""
 
 
 class NotStaged(UserError):
-    """What streams bring cannot be kept: the temporary folder is full, for one."""
+    """Digests cannot be staged, for example because the temporary folder is full."""
 
     def __init__(self, folder: Path, error: OSError) -> None:
         super().__init__(
-            f"What the streams bring cannot be kept in {folder}: {error.strerror}. {advice(error.errno)}, or set TMPDIR"
-            " to another folder, and run again. Nothing of it was sent."
+            f"The streams' identifiers cannot be staged in {folder}: {error.strerror}. {advice(error.errno)}, or set"
+            " TMPDIR to another folder, and run again. Nothing of them was sent."
         )
 
 
 class Binding(msgspec.Struct, frozen=True):
-    """What ties a stream to its part of an audience: a change of any of it would mix two kinds of rows."""
+    """How a stream feeds its part of an audience; a change of any field would mix two kinds of rows."""
 
     stream: str
     field: str
@@ -42,17 +42,17 @@ class Binding(msgspec.Struct, frozen=True):
     default_country: str | None
     load_method: str
     keys: tuple[str, ...] = ()
-    """The stream's key properties, where the load method needs them."""
+    """The stream's key properties if the load method needs them."""
 
 
 class Part:
-    """One feed's part of an audience: its digests as they come, and their books."""
+    """The staged digests of one feed's part of an audience, and its record counts."""
 
     def __init__(self, binding: Binding, path: Path) -> None:
         self.binding = binding
         self.books = RecordCounts(binding.stream)
         self.path = path
-        self._said = 0
+        self._keyed_rows = 0
         try:
             self._lines = path.open("wb")
         except OSError as error:
@@ -64,17 +64,17 @@ class Part:
             self._write(b"".join(digests).hex("\n", 32).encode() + b"\n")
 
     def add_keyed(self, keys: Sequence[Sequence[object]], digests: Sequence[bytes | None]) -> None:
-        """Stage what is said of keys now: a digest, or that there is none; the last word on a key counts.
+        """Stage the current digest of each key, or None if its record has no identifier; the last row of a key counts.
 
-        A key itself is personal data, perhaps, so only 16 bytes of its digest are written. Raises `NotStaged`.
+        A key may be personal data, so only a digest of 16 bytes is written for it. Raises `NotStaged`.
         """
-        first, self._said = self._said, self._said + len(keys)
-        said = zip(digests, _names(keys), range(first, self._said), strict=True)
-        lines = [f"{digest.hex() if digest else NO_DIGEST},{name},{turn}\n" for digest, name, turn in said]
+        first, self._keyed_rows = self._keyed_rows, self._keyed_rows + len(keys)
+        rows = zip(digests, _names(keys), range(first, self._keyed_rows), strict=True)
+        lines = [f"{digest.hex() if digest else NO_DIGEST},{name},{turn}\n" for digest, name, turn in rows]
         self._write("".join(lines).encode())
 
     def close(self) -> None:
-        """Bring what is staged to the disk; nothing can be added after. Raises `NotStaged`."""
+        """Write all staged lines to the file, and close it. Raises `NotStaged`."""
         try:
             self._lines.close()
         except OSError as error:
@@ -88,9 +88,9 @@ class Part:
 
 
 def _names(keys: Sequence[Sequence[object]]) -> list[str]:
-    """Give what keys are called in the ledger: a digest of each as JSON; all are written as JSON in one go."""
-    apart = "], ["
-    written = json.dumps([list(key) for key in keys], default=str)[2:-2].split(apart)
-    if len(written) != len(keys):  # a key has that in it
-        written = [json.dumps(list(key), default=str)[1:-1] for key in keys]
-    return [hashlib.blake2b(f"[{key}]".encode(), digest_size=16).hexdigest() for key in written]
+    """Return the hex digest of each key's JSON; all keys are encoded in one call, which is faster."""
+    separator = "], ["
+    encoded = json.dumps([list(key) for key in keys], default=str)[2:-2].split(separator)
+    if len(encoded) != len(keys):  # a key contains the separator
+        encoded = [json.dumps(list(key), default=str)[1:-1] for key in keys]
+    return [hashlib.blake2b(f"[{key}]".encode(), digest_size=16).hexdigest() for key in encoded]

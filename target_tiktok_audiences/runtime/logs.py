@@ -1,4 +1,4 @@
-"""Logging: one line per record, and no values from noisy libraries."""
+"""Logging filters: one line per record, and no sensitive values from noisy libraries."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ NOISY_LOGGERS = {
     **dict.fromkeys(("adlfs", "aiobotocore", "azure", "botocore", "fsspec", "gcsfs", "s3fs"), logging.WARNING),
     **dict.fromkeys(("singer_sdk.mapper", "urllib3"), logging.INFO),
 }
-"""Who would log query strings, addresses with credentials and values of records below these levels."""
+"""Below these levels, these loggers print query strings, URLs with credentials, and values of records."""
 
 
 def keep_to_one_line(record: logging.LogRecord) -> bool:
-    """Filter log records, so that nobody's text can forge a log line: a stream's name, a message of TikTok's."""
-    with suppress(TypeError, ValueError, KeyError):  # whoever calls with wrong arguments is told so by `logging`
+    """Sanitize a log record in place, so that text from outside (a stream name, a TikTok message) cannot forge lines.
+
+    Always returns True, so that a `logging` filter keeps the record.
+    """
+    with suppress(TypeError, ValueError, KeyError):  # `logging` itself reports a call with wrong arguments
         message = record.getMessage()
         if not is_printable(message):
             record.msg, record.args = one_line(message), None
@@ -24,8 +27,8 @@ def keep_to_one_line(record: logging.LogRecord) -> bool:
 
 
 def quiet_noisy_loggers() -> None:
-    """Cap `NOISY_LOGGERS` and their children at their levels, whatever the logging configuration asks for."""
-    for talker, level in NOISY_LOGGERS.items():
-        below = [name for name in logging.root.manager.loggerDict if name.startswith(f"{talker}.")]
-        for name in (talker, *below):
+    """Raise `NOISY_LOGGERS` and their children to their minimum levels, whatever the logging configuration sets."""
+    for parent, level in NOISY_LOGGERS.items():
+        children = [name for name in logging.root.manager.loggerDict if name.startswith(f"{parent}.")]
+        for name in (parent, *children):
             logging.getLogger(name).setLevel(max(level, logging.getLogger(name).level))

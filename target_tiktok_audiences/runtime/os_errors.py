@@ -1,4 +1,4 @@
-"""What the machine may lack: room, permission, handles. Neither the data nor the ledger are to blame for that."""
+"""Operating-system errors (disk space, permissions, file descriptors) and what to do about them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import errno
 import os
 
 _ADVICE = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Make room there"),
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "Let this user write there"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Free disk space there"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "Give this user write permission there"),
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), "Raise the limit of open files (`ulimit -n`)"),
     **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG), "Correct the path"),
     **dict.fromkeys((errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE), "Check the disk"),
-    **dict.fromkeys((errno.ENOMEM, errno.EAGAIN, errno.ENOLCK), "Give it more memory or locks"),
+    **dict.fromkeys((errno.ENOMEM, errno.EAGAIN, errno.ENOLCK), "Give the process more memory or locks"),
 }
 
 
 def refusal(error: OSError) -> str:
-    """Say in one line what the machine refused, where, and what to do."""
+    """Return one line: what the operating system refused, where, and what to do."""
     if error.strerror is None or error.errno is None:
         return str(error)
     where = f": {error.filename}" if error.filename is not None else ""
@@ -24,10 +24,10 @@ def refusal(error: OSError) -> str:
 
 
 def advice(number: int | None) -> str:
-    """Give what to do about an error of the operating system, as the beginning of a sentence."""
-    return _ADVICE.get(number or 0, "Put that right")
+    """Return what to do about an operating-system error, as the beginning of a sentence without a period."""
+    return _ADVICE.get(number or 0, "Fix the cause")
 
 
 def error_number(text: str) -> int | None:
-    """Give the error of the operating system that a text of the database ends with or holds, if any."""
+    """Return the number of the operating-system error whose text a database message contains, or None."""
     return next((number for number in _ADVICE if os.strerror(number) in text), None)

@@ -1,8 +1,8 @@
-"""SIGTERM, SIGINT and SIGHUP: the first of them ends the run, and whatever comes later lets it clean up.
+"""SIGTERM, SIGINT and SIGHUP: the first signal ends the run; later ones do not disturb the cleanup.
 
-A handler can only raise an exception, and that may be lost on its way: DuckDB makes an error of its own of it, Python
-drops it in a `__del__` or the callback of a weak reference. So the signal is noted as well: it alone decides how the
-process exits, and `check` raises again before anything is published.
+A handler can only raise an exception, and that exception can get lost: DuckDB turns it into an error of its own, and
+Python drops it in a `__del__` method or a weak-reference callback. So the signal is recorded, too: the record alone
+determines the exit code, and `check` raises again before anything is published.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ _RAISE_AGAIN_AFTER_S = 0.01
 
 
 class Signals:
-    """What has come, and whether it may interrupt."""
+    """The signal received so far, and whether signals may interrupt now."""
 
     def __init__(self) -> None:
         self.received = 0
-        """The signal that ends the run; 0 while none does."""
+        """Number of the signal that ends the run; 0 if there is none."""
         self._interrupts = False
 
     def watch(self) -> None:
-        """Note signals from now on; none interrupts anything yet."""
+        """Install the handlers; signals are recorded from now on, and do not interrupt yet."""
         self.received, self._interrupts = 0, False
         if threading.current_thread() is not threading.main_thread():
             return
         for number in (*STOPPING, signal.SIGALRM):
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # `nohup` asks to ignore it
-                signal.signal(number, self._note)
+                signal.signal(number, self._on_signal)
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:
-        """Let the first signal raise SystemExit wherever the block stands; before it and after it none does.
+        """Let the first signal raise SystemExit inside the block; outside the block, signals are only recorded.
 
-        So nothing can come between what is made and what removes it, and nothing disturbs the cleaning up.
+        So no signal can come between creating a resource and the code that removes it, or disturb the cleanup.
         """
-        hook, sys.unraisablehook = sys.unraisablehook, self._lost
+        hook, sys.unraisablehook = sys.unraisablehook, self._on_unraisable
         self._interrupts = True
         try:
             self.check()
@@ -56,7 +56,7 @@ class Signals:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let none interrupt the block; one that would have interrupts at its end."""
+        """Defer signals to the end of the block."""
         interrupts, self._interrupts = self._interrupts, False
         try:
             yield
@@ -66,22 +66,22 @@ class Signals:
             self.check()
 
     def check(self) -> None:
-        """Raise SystemExit if a signal has come."""
+        """Raise SystemExit if a signal was received."""
         if self.received:
             self._interrupts = False
             raise SystemExit(128 + self.received)
 
     def defer(self) -> None:
-        """Interrupt nothing any more: what follows is better done than half done."""
+        """Stop interrupting: the remaining work must not be left half done."""
         self._interrupts = False
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self.received = self.received or number
         if self._interrupts:
             self.check()
 
-    def _lost(self, unraisable: sys.UnraisableHookArgs) -> None:
-        """Raise once more, a moment later, what Python has dropped; it would print it, and go on."""
+    def _on_unraisable(self, unraisable: sys.UnraisableHookArgs) -> None:
+        """Raise a dropped SystemExit again a moment later; by default Python prints it and continues."""
         if self.received and isinstance(unraisable.exc_value, SystemExit):
             self._interrupts = True
             signal.setitimer(signal.ITIMER_REAL, _RAISE_AGAIN_AFTER_S)
@@ -90,4 +90,4 @@ class Signals:
 
 
 signals = Signals()
-"""Those of this process."""
+"""The signals of this process."""

@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full or broken."""
+"""Handle standard streams that are closed, full or broken."""
 
 from __future__ import annotations
 

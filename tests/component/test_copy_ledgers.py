@@ -70,11 +70,12 @@ def test_no_ledger_is_overwritten(target: Target) -> None:
     assert command(target, copy_ledgers, "--to", place).exit_code == 0
     again = command(target, copy_ledgers, "--to", place)
     assert again.exit_code == 1
-    assert f'A ledger of audience "customers" is in {place} already' in again.output
+    assert f'{place} already has a ledger of audience "customers"; it is unchanged.' in again.output
 
 
 @pytest.mark.parametrize(
-    ("place", "told"), [("s3:/bucket/x", "only one slash"), ("", "empty"), (":memory:", "forgotten")]
+    ("place", "told"),
+    [("s3:/bucket/x", "only one slash"), ("", "empty"), (":memory:", "does not outlast this process")],
 )
 def test_a_place_that_keeps_nothing_is_told(target: Target, place: str, told: str) -> None:
     target.run(stream_of(1, 1200))

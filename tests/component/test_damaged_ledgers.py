@@ -101,7 +101,7 @@ def test_a_damaged_ledger_is_put_aside_and_as_if_lost(target: Target, tiktok: Cl
         files = [aside, aside.with_name(f"{aside.name}.wal")]
         assert any(file.exists() for file in files)
         warning = outcome.audience["warning"]
-        assert f"it is put aside as {aside}, and the run goes on as if it were lost" in warning
+        assert f"it is quarantined as {aside}, and the run continues as if the ledger were lost" in warning
         assert warning in outcome.log
         first = outcome
     assert ledger_of(target) == unused
@@ -133,7 +133,7 @@ def test_a_dry_run_leaves_a_damaged_ledger_where_it_is(target: Target, tiktok: C
     before = {path: path.read_bytes() for path in (target.folder / "ledgers").iterdir()}
     dry = target.run(after(first, stream_of(1001, 1010)), dry_run=True)
     assert (dry.exit_code, dry.audience["outcome"]) == (0, "planned")
-    assert "a run that is not dry puts it aside" in dry.audience["warning"]
+    assert "a run without `dry_run` quarantines it" in dry.audience["warning"]
     assert {path: path.read_bytes() for path in (target.folder / "ledgers").iterdir()} == before
 
 
@@ -238,7 +238,10 @@ def a_folder(database: Path) -> Iterator[None]:
         (of_a_newer_program, "it has version 99, and this program knows"),
         (partial(opened_as, error=NEWER), "Install a newer version of DuckDB"),
         (partial(opened_as, error=OLDER), "Install a newer version of DuckDB"),
-        (partial(opened_as, error='IO Error: Cannot open file "x": Permission denied'), "Let this user write there"),
+        (
+            partial(opened_as, error='IO Error: Cannot open file "x": Permission denied'),
+            "Give this user write permission there",
+        ),
         (held_by_another, "Close the program that has it open"),
         (a_folder, "Is a directory. Correct the path, and run again."),
     ],
@@ -254,7 +257,7 @@ def test_a_ledger_that_cannot_be_used_now_stays_where_it_is_and_the_others_go_on
         assert (stopped.exit_code, stopped.state, members(tiktok, STREAM)) == (1, None, digests(1, 1000))
         assert members(tiktok, "others") == digests(1, 1000)
         assert str(database) in stopped.last_line
-        assert "stays as it is" in stopped.last_line
+        assert "is unchanged, and nothing is sent without it" in stopped.last_line
         assert words in stopped.last_line
         assert words in stopped.log.partition("completed processing")[0], "told at the start, too"
     assert list(database.parent.glob("*.corrupt*")) == []

@@ -361,7 +361,7 @@ def test_a_ledger_that_cannot_be_used_does_not_stop_the_others(target: Target, t
     with mock.patch.object(LedgerCatalog, "open", refuse):
         lines = erased(target, exit_code=1)
     assert [(line["audience"], line["outcome"]) for line in lines] == [("customers", "failed"), ("others", "removed")]
-    assert "Make room there" in lines[0]["message"]
+    assert "Free disk space there" in lines[0]["message"]
     assert erased(target)[0]["outcome"] == "removed"
     assert members(tiktok) == members(tiktok, "others") == without(1, 1100)
 

@@ -334,7 +334,7 @@ def test_commands_see_what_is_in_the_store(target: Target, tmp_path: Path) -> No
         return " ".join(command(target, tmp_path, what, *arguments).split())
 
     assert "1,200 of 1,200 delivered" in see(audiences)
-    assert "s3://ledgers/tiktok can be written" in see(check)
+    assert "s3://ledgers/tiktok is writable" in see(check)
     assert json.loads(see(history, "--json"))["audiences"][0]["runs"][0]["desired"] == 1200
     assert "removes 1,200 members" in see(forget, STREAM, "--force")
     assert json.loads(see(audiences, "--json"))["audiences"][0]["ledger"]["streams"] == []
@@ -344,7 +344,7 @@ def test_the_way_to_the_store_is_told_without_credentials(target: Target, monkey
     monkeypatch.setitem(sys.modules, "gcsfs", None)  # as if it were not installed
     for place, told in (
         ("s3://nobody-has-it/tiktok", "there is no such bucket"),
-        ("gs://ledgers/tiktok", "Put `[gcs]` behind"),
+        ("gs://ledgers/tiktok", "Append `[gcs]` to"),
         ("nothing://user:marker.password@host/x", "nothing://host/x"),
     ):
         run = target.run(stream_of(1, 1200), ledger_path=place)

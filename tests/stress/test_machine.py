@@ -225,7 +225,7 @@ def test_a_disk_that_is_full_from_one_step_on(target: Target, source: Source, st
     ended = run_ailing(target, source.messages(), Fault(nothing_more_fits, step=step))
     assert ended.code == 1
     assert "File too large" in ended.last_line
-    assert "Make room there" in ended.last_line
+    assert "Free disk space there" in ended.last_line
     assert ("TikTok has accepted the change, and the ledger cannot note it" in ended.last_line) is (step == "outcome")
     heal(target, source, ended)
 
@@ -254,8 +254,8 @@ def test_a_small_disk_for_what_the_streams_bring(target: Target, source: Source,
     disk.mkdir()
     ended = run_ailing(target, source.messages(), Fault(small_disk, (str(disk), room)), disk)
     assert (ended.code, ended.state, target.tiktok.posts()) == (1, None, [])
-    assert f"What the streams bring cannot be kept in {disk}" in ended.last_line
-    assert "No space left on device. Make room there, or set TMPDIR to another folder" in ended.last_line
+    assert f"The streams' identifiers cannot be staged in {disk}" in ended.last_line
+    assert "No space left on device. Free disk space there, or set TMPDIR to another folder" in ended.last_line
     heal(target, source, ended)
 
 
@@ -265,7 +265,7 @@ def test_a_small_disk_for_the_ledger(target: Target, source: Source, room: int) 
     disk = target.folder / "ledgers"
     ended = run_ailing(target, source.messages(), Fault(small_disk, (str(disk), room)), disk)
     assert ended.code == 1
-    for words in (str(disk), "No space left on device", "Make room there"):
+    for words in (str(disk), "No space left on device", "Free disk space there"):
         assert words in ended.last_line
     heal(target, source, ended)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 from target_tiktok_audiences.runtime.errors import UserError
+from target_tiktok_audiences.runtime.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,16 +62,7 @@ class EnvFile:
         """
         before = self.path.read_bytes() if self.path.exists() else b""
         after = with_variables(before.decode("utf-8", "surrogateescape"), variables)
-        with NamedTemporaryFile(dir=self.path.parent, prefix=f"{self.path.name}.", delete=False) as new:  # is 0600
-            try:
-                new.write(after.encode("utf-8", "surrogateescape"))
-                new.flush()
-                os.fsync(new.fileno())
-                Path(new.name).replace(self.path)
-            except BaseException:
-                with suppress(FileNotFoundError):
-                    Path(new.name).unlink()
-                raise
+        write_atomic(self.path, after.encode("utf-8", "surrogateescape"), mode=0o600)
 
 
 def with_variables(text: str, variables: Mapping[str, str]) -> str:
