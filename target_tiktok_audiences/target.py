@@ -1,6 +1,6 @@
-"""The front door: takes Singer messages, and says how the run ended.
+"""Singer target: message handling and exit status.
 
-Overrides of the SDK's private methods stand here (and in the sink), each with the behaviour that it corrects.
+The target and its sink hold all overrides of the SDK's private methods, each with the behavior that it corrects.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 
 EXPECTED = (SingerSDKError, SingerError, TikTokError, UserError, RunFailed, OSError)
-"""What ends a run with one clear line; anything else is a fault of ours."""
+"""Errors that end a run with one clear line; any other is an internal error."""
 
 
 class TargetTikTokAudiences(Target):
@@ -119,7 +119,7 @@ class TargetTikTokAudiences(Target):
             )
         if self.sink_exists(CREDENTIAL_CHECK_STREAM):
             self.run.check_credentials()
-            self.logger.info("The credentials are good; no audience was touched")
+            self.logger.info("The credentials are valid; no audience was changed")
             super().process_endofpipe()
             return
         try:
@@ -160,7 +160,7 @@ class TargetTikTokAudiences(Target):
             sys.exit(0)
         for handler in logging.getLogger().handlers:
             handler.addFilter(keep_to_one_line)
-        os.umask(0o077)  # what is written is nobody else's business: digests, and keys of rejected rows
+        os.umask(0o077)  # output files hold digests and row keys; make them private
         quiet_noisy_loggers()
         if sys.stdin is None or sys.stdout is None:
             cls.logger.error("Standard input and standard output are needed, and one of them is closed")
@@ -268,7 +268,7 @@ class TargetTikTokAudiences(Target):
         What a tap keeps as NaN or Infinity stays so; the SDK would make it null.
         """
         if not self.run.settled:
-            self.logger.info("No state is emitted: the tap sends these records again")
+            self.logger.info("No STATE is emitted; the tap sends these records again")
             return
         signals.check()
         signals.defer()  # a STATE that has begun to go out goes out whole
@@ -280,7 +280,7 @@ class TargetTikTokAudiences(Target):
             stdio.discard(sys.stdout)
             raise RunFailed(
                 f"The state could not be written to standard output ({error.strerror}). TikTok has accepted what was"
-                " sent; the tap will send it again, which does no harm. Run again with a reader that lasts."
+                " sent; the tap sends it again, which is safe. Run again, and keep the process that reads stdout alive."
             ) from None
         self.run.report.state_published = True
 
@@ -330,7 +330,7 @@ def _last_words(error: BaseException) -> str:
     """Give the line that ends a failed run; the text of an unexpected error stays out, for it may quote a record."""
     if signals.received:
         code = 128 + signals.received
-        return f"Stopped by a signal (exit {code}): from here on nothing is sent, and no state is emitted"
+        return f"Stopped by a signal (exit {code}): nothing more was sent and no STATE was emitted"
     if isinstance(error, ConfigValidationError):
         return one_line(f"{error}: {'; '.join(error.errors)}")
     if isinstance(error, EXPECTED):
@@ -343,4 +343,4 @@ def _last_words(error: BaseException) -> str:
             " `email`."
         )
     where = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-5:])
-    return f"A fault of the target ended the run; please report this line: {type(error).__name__} at {where}"
+    return f"Internal error; please report this line: {type(error).__name__} at {where}"

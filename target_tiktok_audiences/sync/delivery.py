@@ -1,4 +1,4 @@
-"""Carries out one plan: files, uploads, one call."""
+"""Carry out one plan: files, uploads, one call."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ log = logging.getLogger(__name__)
 
 
 class CreationLost(UserError):
-    """A creation whose answer never came; it is never sent twice in one run."""
+    """A creation without an answer; a run never sends it twice."""
 
     def __init__(self, error: TikTokError, change: int, rows: int, files: int) -> None:
         super().__init__(
-            f"{error} Whether the audience was created is not known; the next run looks for it before it creates one."
+            f"{error} Whether the audience was created is unknown; the next run looks for it before it creates one."
         )
         self.change = change
         self.rows = rows
@@ -151,7 +151,7 @@ def write_files(plan: Plan, ledger: Ledger, folder: Path) -> list[UploadFile]:
     if written != plan.rows:
         raise CountsDoNotBalance(
             f"{plan.rows:,} rows were planned, and {written:,} written to {plan.files} files. Nothing was sent. This is"
-            " a fault of the target; please report it with this line."
+            " an internal error; please report it with this line."
         )
     return files
 

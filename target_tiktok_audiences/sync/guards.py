@@ -1,4 +1,4 @@
-"""What must not happen to an audience in silence: too many people gone, or two kinds of rows mixed. Pure."""
+"""Safety checks before a commit: removal limit, changed stream settings, incomplete tables. Pure functions."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
 
 NO_LIMIT = 100
 GOES_ON = ("replication_key_value", "lsn", "xmin", "last_pk_fetched", "log_file", "gtid")
-"""What a bookmark holds while a tap sends only a part of its table."""
+"""Keys of a bookmark while a tap sends only part of its table."""
 _OVERRIDE = (
-    "If that is right, run once with `max_removal_percent: 100` (TARGET_TIKTOK_AUDIENCES_MAX_REMOVAL_PERCENT=100"
+    "If that is intended, run once with `max_removal_percent: 100` (TARGET_TIKTOK_AUDIENCES_MAX_REMOVAL_PERCENT=100"
     " meltano run ...)."
 )
 
 
 class RemovalLimitExceeded(UserError):
-    """The blast radius: nothing was committed and nothing sent."""
+    """The removal limit is exceeded: nothing was committed and nothing sent."""
 
 
 class TableIncomplete(UserError):
-    """A stream that sends less of its table than its load method needs."""
+    """A stream sends less of its table than its load method needs."""
 
 
 class BindingChanged(UserError):
-    """A stream that is no longer what its part was made from."""
+    """The settings of a stream differ from those that its part was made with."""
 
 
 def check_removal_limit(revision: Revision, limit: int, reference: Mapping[str, int] | None, *, replaces: bool) -> None:
-    """Raise `RemovalLimitExceeded` if more than `limit` per cent of a part, or of all, would go.
+    """Raise `RemovalLimitExceeded` if more than `limit` percent of a part, or of all members, would be removed.
 
-    A dead tap cannot be told from a finished one, so this is what a truncated stream can do at most. Where the ledger
-    has nothing to compare with, `reference` has the counts that STATE remembers, by stream and in all (""); without
-    those, an audience whose members would be replaced (`replaces`) needs the override.
+    A crashed tap cannot be told from a finished one, so this is the most that a truncated stream can remove. Without a
+    ledger to compare with, `reference` holds the counts from STATE, by stream and in total (""); without those, an
+    audience whose members would be replaced (`replaces`) needs the override.
     """
     shrinking = [part for part in revision.parts if part.load_method != "append-only"]
     if limit >= NO_LIMIT or (revision.parts and not shrinking):
@@ -55,17 +55,17 @@ def check_removal_limit(revision: Revision, limit: int, reference: Mapping[str, 
         gone = change.gone if change.before is not None else max(before - change.after, 0)
         if before and change.load_method == "overwrite" and change.after == 0:
             raise RemovalLimitExceeded(
-                f"Stream {change.stream} came empty, and had {before:,} people. Nothing was sent. {_OVERRIDE}"
+                f"Stream {change.stream} is empty but previously had {before:,} members. Nothing was sent. {_OVERRIDE}"
             )
         if gone * 100 > before * limit:
             raise RemovalLimitExceeded(
-                f"{gone:,} of {before:,} people of {_named(change, revision)} would go, more than the {limit} % of"
-                f" `max_removal_percent`. Nothing was sent. Was the stream cut short? {_OVERRIDE}"
+                f"{gone:,} of {before:,} members of {_named(change, revision)} would be removed, more than the {limit}"
+                f" % of `max_removal_percent`. Nothing was sent. Check whether the stream was cut short. {_OVERRIDE}"
             )
     if replaces and not compared:
         raise RemovalLimitExceeded(
-            f"All members would be replaced by {revision.total.after:,} people, and there is neither a ledger nor a"
-            f" state to compare that with. Nothing was sent. {_OVERRIDE}"
+            f"All members would be replaced by {revision.total.after:,} others, and there is neither a ledger nor a"
+            f" STATE to compare with. Nothing was sent. {_OVERRIDE}"
         )
 
 
@@ -74,10 +74,10 @@ def _named(change: PartChange, revision: Revision) -> str:
 
 
 def check_binding(bound: Sequence[Binding], wanted: Binding, fields: set[str]) -> None:
-    """Raise `BindingChanged` if a stream's settings differ from what its part was made with.
+    """Raise `BindingChanged` if a stream's settings differ from those that its part was made with.
 
     `fields` are all columns that the stream feeds the audience from. An `overwrite` replaces the part, so it may change
-    anything; what it leaves behind has keys, so any method may go on from it.
+    any setting; its rows have keys, so that any load method can continue from it.
     """
     if wanted.load_method == "overwrite":
         return
@@ -98,33 +98,33 @@ def check_binding(bound: Sequence[Binding], wanted: Binding, fields: set[str]) -
             changes.append(f"the key from {', '.join(same.keys) or 'none'} to {', '.join(wanted.keys)}")
     if changes:
         raise BindingChanged(
-            f"Stream {wanted.stream} has changed {' and '.join(changes)}: what it added before could no longer be told"
-            " from what it adds now. Set it back; or rebuild: run once with `load_method: overwrite` and the whole"
-            " table (`--full-refresh`), then go on with any method."
+            f"Stream {wanted.stream} has changed {' and '.join(changes)}: its existing members could not be"
+            " distinguished from new ones. Revert the setting; or rebuild: run once with `load_method: overwrite` and"
+            " the whole table (`--full-refresh`), then continue with any load method."
         )
 
 
 def check_bookmark(stream: str, load_method: str, bookmark: Mapping[str, object], known: Collection[str]) -> None:
-    """Raise `TableIncomplete` if a stream goes on from a bookmark where its load method needs more than that.
+    """Raise `TableIncomplete` if a stream continues from a bookmark but its load method needs the whole table.
 
-    `bookmark` is what STATE said of the stream before its first record, `known` the streams that the ledger knows.
+    `bookmark` is the stream's bookmark in STATE before its first record, `known` the streams in the ledger.
     """
     mark = None if _begins(bookmark) else next((name for name in GOES_ON if bookmark.get(name) is not None), None)
     if mark and load_method == "overwrite":
         raise TableIncomplete(
-            f"Stream {stream} goes on from a bookmark ({mark}), and `load_method: overwrite` needs the whole table. Use"
-            " the replication method FULL_TABLE or `--full-refresh`, or `load_method: upsert`."
+            f"Stream {stream} continues from a bookmark ({mark}), but `load_method: overwrite` needs the whole table."
+            " Use the replication method FULL_TABLE or `--full-refresh`, or `load_method: upsert`."
         )
     if mark and load_method == "upsert" and stream not in known:
         raise TableIncomplete(
-            f"Stream {stream} goes on from a bookmark ({mark}), and the ledger has nothing of it: whom it removes"
-            " cannot be known. Run once with `--full-refresh`. Keep `ledger_path` between runs."
+            f"Stream {stream} continues from a bookmark ({mark}), but the ledger has no rows of it, so removals cannot"
+            " be determined. Run once with `--full-refresh`. Keep `ledger_path` between runs."
         )
 
 
 def _begins(bookmark: Mapping[str, object]) -> bool:
-    """Tell whether a tap-postgres of singer-io's family is about to read a whole table, to follow its log afterwards.
+    """Return whether a tap-postgres of singer-io's family is about to read a whole table before it follows the log.
 
-    It notes where the log stands before that, and `xmin` after the first row, which stays as null.
+    It records the position of the log first, and `xmin` (later null) after the first row.
     """
     return bookmark.get("last_replication_method") == "LOG_BASED" and "version" in bookmark and "xmin" not in bookmark

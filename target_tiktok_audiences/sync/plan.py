@@ -1,4 +1,4 @@
-"""What one run does to one audience: decided from counts and the audience's status alone, before anything is sent."""
+"""Plan what one run does to one audience, from counts and the audience's status alone. Pure functions."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ MAX_FILES = 49
 _MAX_ROWS_PER_FILE = MAX_FILE_BYTES // BYTES_PER_LINE
 
 STILLBORN_AFTER = timedelta(hours=48)
-"""TikTok needs at most 48 hours for a change; an audience of nobody after that was too small."""
+"""TikTok needs at most 48 hours for a change; an audience that is still empty then was too small."""
 OVERDUE_AFTER = timedelta(hours=72)
-"""From then on a hold is a failure: somebody should look."""
+"""From this age on a held run fails, so that a user looks at it."""
 LOOK_FOR_CREATION = timedelta(hours=1)
-"""A creation whose answer was lost may take this long to be listed."""
+"""Time in which a creation without an answer may still appear in the list."""
 NEEDS_DELETION = frozenset({"below_minimum", "too_small"})
-"""Reasons for which TikTok never takes a removal: then to delete the audience is all that is left."""
+"""Reasons for which TikTok never accepts a removal, so that only deleting the audience helps."""
 FEW_RECORDS = 20
-"""A share of fewer records says nothing about the mapping."""
+"""Fewer records prove nothing about the column mapping."""
 
 
 class Action(StrEnum):
-    """The things that a run can do to an audience."""
+    """What a run can do to an audience."""
 
     CREATE = "CREATE"
     APPEND = "APPEND"
@@ -42,12 +42,12 @@ class Action(StrEnum):
     """Delete the audience itself: only where an erasure needs it and the user allows it."""
     NOTHING = "NOTHING"
     HOLD = "HOLD"
-    """Wait: time cures it, and nothing is lost."""
+    """Wait: TikTok is busy with this audience; no data is lost."""
     FAIL = "FAIL"
 
 
 class Status(StrEnum):
-    """Where an audience stands, derived: TikTok has no field for it."""
+    """Status of an audience; derived, because TikTok has no field for it."""
 
     ABSENT = "absent"
     READY = "ready"
@@ -63,11 +63,11 @@ class AudienceStatus:
 
     status: Status
     size: int = 0
-    """People matched, TikTok's `cover_num`."""
+    """Matched users, TikTok's `cover_num`."""
     unchanged_for: timedelta | None = None
-    """Time since our last change; None where there was none, or it is not known."""
+    """Time since our last change; None if there was none or it is unknown."""
     ours: bool = True
-    """Whether its members are ours to remove: it was set by the user or created by us, not just found by its name."""
+    """Whether we may remove its members: the user set it or we created it; finding it by name is not enough."""
     foreign_because: str = ""
 
 
@@ -82,23 +82,23 @@ class Limits:
 
 @dataclass(frozen=True)
 class ChangeHistory:
-    """What the ledger says of earlier runs, as far as it matters."""
+    """What the ledger records of earlier runs, as far as a plan needs it."""
 
     delivered_known: bool = True
-    """Whether the ledger knows all that the audience holds of ours."""
+    """Whether the ledger knows every member that we have delivered."""
     replace_owed: bool = False
-    """Whether a replacement was lost or failed, so that anybody may still be in."""
+    """Whether a replacement is unconfirmed or failed, so that removed members may still be in the audience."""
     all_parts_came: bool = True
-    """Whether every part that STATE counts came in this run."""
+    """Whether this run received every part that STATE counts."""
     last_action: str | None = None
     creating_for: timedelta | None = None
-    """Time since a creation was sent whose answer was lost."""
+    """Time since a creation whose answer was lost."""
     held_for: timedelta | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One decision, its reason in a word, and that reason in a sentence for the user."""
+    """One decision, its reason code, and its reason as a sentence for the user."""
 
     do: Action
     reason: str = ""
@@ -106,11 +106,11 @@ class Plan:
     rows: int = 0
     rows_per_file: int = 0
     overdue: bool = False
-    """Whether a hold has lasted so long that the run should fail."""
+    """Whether the audience has been held for so long that the run fails."""
 
     @property
     def files(self) -> int:
-        """How many files the rows make."""
+        """Number of upload files."""
         return -(-self.rows // self.rows_per_file) if self.rows else 0
 
 
@@ -203,8 +203,8 @@ def _change(
         return Plan(
             Action.FAIL,
             "parts_missing",
-            "Its ledger is gone, and other streams have filled it too: replacing its members by what this run brought"
-            " would lose theirs. Run all its streams at once, or keep the ledger (`ledger_path`).",
+            "The ledger is missing, and other streams fill this audience too: replacing its members with those of this"
+            " run would remove theirs. Run all its streams at once, or keep the ledger (`ledger_path`).",
         )
     if unknown and not enough:
         return _below_floor(counts.desired, limits)
@@ -229,7 +229,7 @@ def _call(do: Action, rows: int, limits: Limits) -> Plan:
 
 
 def hold_for_processing(held_for: timedelta | None) -> Plan:
-    """Wait until TikTok has processed what it has."""
+    """Hold until TikTok has processed its current change."""
     return _hold("processing", "TikTok is processing an earlier change, which takes up to 48 hours", held_for)
 
 
@@ -237,10 +237,13 @@ def _hold(reason: str, because: str, held_for: timedelta | None) -> Plan:
     held_for = held_for or timedelta()
     hours = int(held_for.total_seconds() // 3600)
     overdue = held_for >= OVERDUE_AFTER
-    waited = f"has waited for {hours} hours" if hours else "waits"
-    message = f"{because}; what differs {waited}, and is sent by a later run."
+    waited = f"have waited for {hours} hours" if hours else "wait"
+    message = f"{because}; pending changes {waited} and will be sent by a later run."
     return Plan(
-        Action.HOLD, reason, message + (" That is too long: ask TikTok's support." if overdue else ""), overdue=overdue
+        Action.HOLD,
+        reason,
+        message + (" That is too long: contact TikTok's support." if overdue else ""),
+        overdue=overdue,
     )
 
 
@@ -248,8 +251,8 @@ def _below_floor(left: int, limits: Limits) -> Plan:
     return Plan(
         Action.FAIL,
         "below_minimum",
-        f"{left:,} people would be left, and TikTok refuses any change that leaves fewer than"
-        f" {limits.min_audience_size:,}. What is to go waits until there are more.",
+        f"{left:,} members would be left, and TikTok refuses any change that leaves fewer than"
+        f" {limits.min_audience_size:,}. Removals stay pending until the audience is large enough.",
     )
 
 
@@ -262,18 +265,18 @@ def _too_small(standing: AudienceStatus) -> Plan:
     return Plan(
         Action.FAIL,
         "too_small",
-        f"It is still empty {hours} hours after its last change: TikTok matched fewer than 1,000 people, or the"
-        " identifiers were hashed from something not normalised. Delete it in TikTok Ads Manager, check the"
+        f"It is still empty {hours} hours after its last change: TikTok matched fewer than 1,000 users, or the"
+        " identifiers were not normalized before hashing. Delete it in TikTok Ads Manager, check the"
         " contract's settings, and run with the whole table (`--full-refresh`).",
     )
 
 
 def wrong_mapping(books: list[RecordCounts], limits: Limits, *, new: bool, upsert: bool = False) -> Plan | None:
-    """Stop where the stream surely has other data than the contract.
+    """Return a failing plan if the stream clearly does not fit its contract.
 
-    A few records that come daily into a living audience may all lack an identifier by chance; stopping them would
-    stop the stream for ever. Into a new audience any number counts. For `upsert` rows that have lost their identifier
-    are people who leave, and `max_removal_percent` limits them.
+    A few records of a daily run may all lack an identifier by chance, and stopping them would block the stream forever;
+    for a new audience any number counts. For `upsert`, rows that lost their identifier are removals, which
+    `max_removal_percent` limits.
     """
     for part in books:
         records = part.read - part.deleted
@@ -301,8 +304,8 @@ def _unusable(standing: AudienceStatus) -> Plan:
     return Plan(
         Action.FAIL,
         "expired",
-        "It has expired: TikTok emptied it and lets nobody change it. Delete it in TikTok Ads Manager; the next run"
-        " with the whole table (`--full-refresh`) creates it anew.",
+        "It has expired: TikTok has emptied and locked it. Delete it in TikTok Ads Manager; the next run with the whole"
+        " table (`--full-refresh`) creates it again.",
     )
 
 

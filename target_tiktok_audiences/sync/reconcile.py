@@ -1,6 +1,6 @@
-"""One audience's way through a run: resolve, confirm, guard, commit what is desired, plan, deliver, report.
+"""Sync one audience: resolve, confirm, check, commit the desired members, plan, deliver, report.
 
-Whatever stops it on the way, the ledger holds the truth so far, and the next run goes on from there.
+If a step fails, the ledger stays consistent and the next run resumes from it.
 """
 
 from __future__ import annotations
@@ -52,35 +52,35 @@ if TYPE_CHECKING:
     Planner = Callable[[Counts, AudienceStatus, ChangeHistory, Limits], Plan]
 
 FAILURES_IN_A_ROW = 3
-"""From then on a run still sends, and fails: somebody should look."""
+"""From this number on a run still sends its change but fails, so that a user looks at it."""
 
 
 class LedgerGone(UserError):
-    """The ledger that STATE speaks of is not there, and it held what nobody else knows."""
+    """The ledger that STATE names is missing, and it held changes that are recorded nowhere else."""
 
 
 @dataclass
 class AudienceRun:
-    """One audience of this run: its ledger, and what the streams brought for it."""
+    """One audience of this run: its ledger and the parts that the streams fill."""
 
     opened: LedgerSession
     load_method: str
     max_removal_percent: int
     report: AudienceReport
     remembered: AudienceEntry | None = None
-    """What STATE says of it; brought up to date at the end."""
+    """Its entry in STATE; updated at the end."""
     parts: list[Part] = field(default_factory=list)
     unusable: LedgerUnusable | None = None
-    """Why its ledger cannot be used; then nothing is done for it."""
+    """Why its ledger cannot be used; the run then skips the audience."""
     durable: bool = False
-    """Whether the ledger has proved to last."""
+    """Whether the ledger is known to be durable."""
     settled: bool = False
-    """Whether all that was received is with TikTok, or safe in a ledger that has proved to last."""
+    """Whether everything received is with TikTok or in a durable ledger."""
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a run shares between its audiences."""
+    """What all audiences of a run share."""
 
     tiktok: TikTok
     limits: Limits
@@ -90,9 +90,9 @@ class RunContext:
 
 
 def prove(audience: AudienceRun, *, lasts: bool) -> None:
-    """Find out whether the ledger has proved to last: STATE names it, and a commit that it has.
+    """Check that the ledger is durable: the incoming STATE names this ledger and a commit that it contains.
 
-    If STATE names another, or a later commit, that ledger is gone; the one in its place is read by nobody. `lasts` says
+    If STATE names another ledger or a later commit, the ledger at hand is quarantined and not read. `lasts` says
     whether ledgers are kept at all.
     """
     remembered, facts = audience.remembered, audience.opened.ledger.facts
@@ -101,8 +101,8 @@ def prove(audience: AudienceRun, *, lasts: bool) -> None:
     audience.durable = lasts and facts.ledger_id == remembered.ledger and facts.commit >= remembered.commit
     if lasts and not audience.durable:
         audience.report.warn(
-            "Its ledger is gone: STATE knows another one, or a later state of it, than `ledger_path` has. Is that the"
-            " place of the last run? What only the ledger knew is lost."
+            "Ledger missing or outdated: STATE refers to another or newer ledger than the one at `ledger_path`. Check"
+            " that `ledger_path` is unchanged since the last run. Data that only that ledger held is lost."
         )
     if not audience.durable and facts.commit:
         audience.opened.replace_with_empty()
@@ -128,10 +128,10 @@ def reconcile(audience: AudienceRun, around: RunContext) -> None:
 
 
 def remove_erased(audience: AudienceRun, around: RunContext, *, may_delete: bool) -> None:
-    """Take out of one audience who was erased, and nothing else but removals that wait; raises as `reconcile` does.
+    """Remove erased members, and other pending removals, from one audience; raises as `reconcile` does.
 
-    They are in the ledger already, so whatever stops it, the next run takes them out. No load method keeps them in, and
-    no guard.
+    The erasures are in the ledger already, so the next run removes the members if this one stops. They apply to every
+    load method, and no safety check limits them.
     """
     around.tiktok.not_before = audience.opened.ledger.latest()
     found = _resolve_and_confirm(audience, around.tiktok)
@@ -139,7 +139,7 @@ def remove_erased(audience: AudienceRun, around: RunContext, *, may_delete: bool
 
 
 def attempt(audience: AudienceRun, tiktok: TikTok, work: Callable[[], None]) -> None:
-    """Do one audience's work, and report and journal how it ended; only a signal gets out."""
+    """Run `work` for one audience, report and journal its outcome; only a signal propagates."""
     report, calls_before, before = audience.report, len(tiktok.calls), audience.remembered
     try:
         work()
@@ -147,7 +147,7 @@ def attempt(audience: AudienceRun, tiktok: TikTok, work: Callable[[], None]) -> 
         report.outcome, report.message = "failed", describe(error)
     except LedgerError as error:
         report.outcome, report.message = "failed", f"Its ledger cannot be read or written: {describe(error)}"
-    signals.check()  # an error may be all that the ledger's database has made of a signal
+    signals.check()  # the database may have turned a signal into an error
     calls = tiktok.calls[calls_before:]
     report.calls = len(calls)
     report.request_ids = [call.request_id for call in calls if call.changes and call.request_id]
@@ -155,9 +155,9 @@ def attempt(audience: AudienceRun, tiktok: TikTok, work: Callable[[], None]) -> 
         audience.opened.ledger.journal(report.as_dict(), tiktok.now)
         audience.opened.save()
     except (LedgerError, UserError) as error:
-        audience.settled, audience.remembered = False, before  # STATE must not name a commit that may not last
+        audience.settled, audience.remembered = False, before  # STATE must not name a commit that may be lost
         if report.outcome != "failed":
-            report.outcome, report.message = "failed", f"Its ledger cannot be kept: {describe(error)}"
+            report.outcome, report.message = "failed", f"Its ledger cannot be saved: {describe(error)}"
 
 
 def _resolve_and_confirm(audience: AudienceRun, tiktok: TikTok) -> Resolved:
@@ -173,7 +173,7 @@ def _resolve_and_confirm(audience: AudienceRun, tiktok: TikTok) -> Resolved:
 
 
 def _bring_in_step(audience: AudienceRun, found: Resolved, around: RunContext, make: Planner) -> None:
-    """Plan from what the ledger holds, carry that out, and close the books."""
+    """Plan from the ledger, carry out the plan and record its outcome."""
     report, opened, tiktok = audience.report, audience.opened, around.tiktok
     try:
         with _timed(report, "plan"):
@@ -186,8 +186,8 @@ def _bring_in_step(audience: AudienceRun, found: Resolved, around: RunContext, m
         with _timed(report, "deliver"):
             _carry_out(plan, counts, audience, found, around)
     except BaseException:
-        if not signals.received:  # then it is time to go, and no STATE is made
-            with suppress(LedgerError):  # the ledger may be what has failed, and that is to be told
+        if not signals.received:  # after a signal no STATE is made
+            with suppress(LedgerError):  # the ledger may be what failed; report that error
                 _close_books(audience, found, tiktok.now)
         raise
     _close_books(audience, found, tiktok.now)
@@ -203,16 +203,16 @@ def _known(audience: AudienceRun) -> KnownAudience:
 
 
 def _check_gone(audience: AudienceRun, found: Resolved) -> None:
-    """Stop where the ledger is gone and knew what nobody else does. Raises `LedgerGone`."""
+    """Raise `LedgerGone` if the ledger is missing and held changes that are recorded nowhere else."""
     remembered = audience.remembered
     if audience.durable or remembered is None or remembered.ledger is None:
         return
     if remembered.held:
-        raise LedgerGone(f"Its ledger is gone, and with it what waited to be sent. {_REBUILD}")
+        raise LedgerGone(f"The ledger is missing, and it held pending changes. {_REBUILD}")
     if found.error and found.error != remembered.error:
         raise LedgerGone(
-            f"Its ledger is gone, and TikTok has failed a change since ({found.error.rstrip('.')}): nobody knows whose."
-            f" {_REBUILD}"
+            f"The ledger is missing, and TikTok has failed a change since ({found.error.rstrip('.')}): the affected"
+            f" members are unknown. {_REBUILD}"
         )
 
 
@@ -223,7 +223,7 @@ _REBUILD = (
 
 
 def _confirm(audience: AudienceRun, found: Resolved, now: datetime) -> None:
-    """Tie the ledger to the audience, and take notice of what has become of the changes in flight."""
+    """Bind the ledger to the audience, and confirm the changes in flight or mark them unconfirmed."""
     ledger = audience.opened.ledger
     if found.audience_id is None:
         ledger.clear_audience()
@@ -232,12 +232,12 @@ def _confirm(audience: AudienceRun, found: Resolved, now: datetime) -> None:
     ledger.belongs_to(found.audience_id, found.origin)
     if ledger.confirm(found.error, now, ready=found.standing.status is Status.READY):
         audience.report.warn(
-            f"TikTok has failed an earlier change: {(found.error or '').rstrip('.')}. What it was to do is sent again."
+            f"TikTok has failed an earlier change: {(found.error or '').rstrip('.')}. It is sent again."
         )
 
 
 def _commit_desired(audience: AudienceRun, found: Resolved, around: RunContext) -> None:
-    """Guard, and commit who should be in the audience; from here on the ledger holds what the streams brought."""
+    """Run the safety checks and commit the desired members; from here on the ledger holds the streams' data."""
     ledger, remembered = audience.opened.ledger, audience.remembered
     bindings = [part.binding for part in audience.parts]
     bound = [binding for binding, _, _ in ledger.parts()]
@@ -257,9 +257,9 @@ def _commit_desired(audience: AudienceRun, found: Resolved, around: RunContext) 
 
 
 def _state_proves_delivered(audience: AudienceRun, found: Resolved) -> bool:
-    """Tell whether STATE's digest says that the audience holds what is desired, though no ledger says so.
+    """Return whether the digest in STATE proves that the audience holds the desired members, without a ledger.
 
-    `overwrite` must know as well that it holds nobody else.
+    For `overwrite`, STATE must also prove that the audience holds no other member.
     """
     ledger, remembered = audience.opened.ledger, audience.remembered
     return (
@@ -324,7 +324,7 @@ def _carry_out(plan: Plan, counts: Counts, audience: AudienceRun, found: Resolve
 
 
 def _look_for_creation(lost: CreationLost, opened: LedgerSession, tiktok: TikTok) -> Delivery:
-    """Look for an audience whose creation was not answered: none had its name a moment ago, so a new one is ours."""
+    """Look up an audience whose creation got no answer: the name was free before, so a new audience is ours."""
     ledger, card = opened.ledger, opened.card
     try:
         made = find_by_name(tiktok, card.advertiser_id, card.name)
@@ -339,12 +339,12 @@ def _look_for_creation(lost: CreationLost, opened: LedgerSession, tiktok: TikTok
 
 
 def _close_books(audience: AudienceRun, found: Resolved, now: datetime) -> None:
-    """Count what was done and what waits, and make the audience's new entry for STATE."""
+    """Record delivered and pending changes, and make the audience's new entry for STATE."""
     report, ledger = audience.report, audience.opened.ledger
     counts = ledger.counts()
     waiting = counts.adds + counts.removals
     settled = not (waiting or ledger.facts.replace_owed)
-    since = now if report.sent else ledger.facts.held_since or now  # a call that was accepted is no standstill
+    since = now if report.sent else ledger.facts.held_since or now  # an accepted call is progress
     ledger.hold(None if settled else since)
     facts, parts = ledger.facts, ledger.parts()
     report.desired, report.delivered, report.waiting = counts.desired, counts.delivered, waiting
@@ -355,9 +355,11 @@ def _close_books(audience: AudienceRun, found: Resolved, now: datetime) -> None:
     ]
     if facts.failures >= FAILURES_IN_A_ROW and report.outcome == "ok":
         report.outcome = "failed"
-        report.message = f"TikTok has failed {facts.failures} changes in a row after accepting them; ask its support."
+        report.message = (
+            f"TikTok has failed {facts.failures} changes in a row after accepting them; contact its support."
+        )
     if waiting and report.outcome == "ok":
-        report.message = f"{waiting:,} more wait for a later run: TikTok takes one change at a time."
+        report.message = f"{waiting:,} more are pending for a later run: TikTok takes one change at a time."
     audience.settled = audience.durable or (settled and facts.audience_id is not None)
     card = audience.opened.card
     card.streams, card.load_method = tuple(b.stream for b, _, _ in parts), audience.load_method

@@ -1,4 +1,4 @@
-"""One run: the audiences that its streams feed, and the end of input, when each is brought up to date."""
+"""One run: registers the audiences that streams feed, and syncs each at the end of input."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ log = logging.getLogger(__name__)
 
 
 class FeedConflict(UserError):
-    """Feeds that cannot be together, or a stream that its load method cannot take."""
+    """Feeds that conflict, or a stream that its load method cannot use."""
 
 
 class RunFailed(Exception):
-    """At least one audience failed; the text is the last line that the user reads."""
+    """At least one audience failed; the text is the last line of the log."""
 
 
 class Run:
-    """Everything of one run that outlives its streams.
+    """State of one run beyond its streams.
 
-    While they are read, `part` gives each feed its place to stage; `finish` does the rest. Nothing changes TikTok
-    before `finish`.
+    While streams are read, `part` returns each feed's staging file; `finish` syncs the audiences. Nothing changes at
+    TikTok before `finish`.
     """
 
     def __init__(self, settings: Settings, tiktok: TikTok, version: str) -> None:
         self.settings = settings
         self.remembered: dict[str, AudienceEntry] = {}
-        """The audiences as STATE gave them; `finish` brings them up to date."""
+        """The audience entries of STATE; `finish` updates them."""
         self.report = RunReport(version, datetime.now(UTC).isoformat(timespec="seconds"), settings.dry_run)
         self.rejects: RejectsFile | None = None
         self.progress = begin_progress()
@@ -66,7 +66,7 @@ class Run:
         self._bookmarks: dict[str, Mapping[str, Any]] = {}
         self._looked = self._finished = False
         if settings.report_path:
-            self.report.save(settings.report_path)  # now, so that a wrong path is no surprise at the end
+            self.report.save(settings.report_path)  # now, so that a wrong path fails early
         try:
             self._folder = PrivateFolder()
             self._ledgers = LedgerCatalog(settings.ledger_path, self._folder.path, dry_run=settings.dry_run)
@@ -79,7 +79,7 @@ class Run:
     # While streams are read
 
     def part(self, feed: Feed, name: str, stream: str, keys: Sequence[str]) -> Part:
-        """Give the place where a feed stages; the same one again when the stream's SCHEMA comes again, changed.
+        """Return the part that a feed stages into; a changed SCHEMA of the stream gets the same one.
 
         `keys` are the stream's key properties. Raises `UserError`.
         """
@@ -88,14 +88,14 @@ class Run:
             part = self._parts[stream, feed]
             if part.binding.keys != by_key:
                 raise FeedConflict(
-                    f"Stream {stream} has changed its key in mid-stream, and `load_method: {feed.load_method}` goes by"
-                    " it. Let the tap send the stream with one key."
+                    f"Stream {stream} has changed its key properties during the run, but `load_method:"
+                    f" {feed.load_method}` depends on them. Make the tap send the stream with one key."
                 )
             return part
         if feed.load_method == "upsert" and not keys:
             raise FeedConflict(
-                f"Stream {stream} has no key, and `load_method: upsert` goes by it. Give the tap a key"
-                " (table-key-properties in its metadata), or take another load method."
+                f"Stream {stream} has no key properties, but `load_method: upsert` requires them. Set a key in the tap"
+                " (table-key-properties in its metadata), or use another load method."
             )
         audience = self._audience(feed, name)
         binding = Binding(
@@ -103,8 +103,8 @@ class Run:
         )
         if any((other.binding.stream, other.binding.field) == (stream, binding.field) for other in audience.parts):
             raise FeedConflict(
-                f"Two feeds bring column `{binding.field}` of stream {stream} into one audience, and differ in other"
-                " settings. Make them one, or give each its own `audience_name`."
+                f"Two feeds send column `{binding.field}` of stream {stream} to one audience with different settings."
+                " Merge them, or give each its own `audience_name`."
             )
         part = Part(binding, self._folder.path / f"part-{len(self._parts)}.csv")
         audience.parts.append(part)
@@ -116,9 +116,9 @@ class Run:
         return part
 
     def _look_ahead(self) -> None:
-        """Raise what TikTok says if it surely refuses all that the run is for: better now than when all is read.
+        """Fail fast: raise if TikTok rejects the token or every advertiser, before any record is read.
 
-        Where it refuses some of the advertisers, that is told now, and the others are not left without their run.
+        If TikTok rejects only some advertisers, log that now and continue with the others.
         """
         advertiser_ids = {feed.advertiser_id for feed in self.settings.feeds}
         refusals = {each: refusal for each in sorted(advertiser_ids) if (refusal := self._tiktok.refusal(each))}
@@ -126,25 +126,25 @@ class Run:
             if len(refusals) == len(advertiser_ids):
                 raise refusal
         for advertiser_id, refusal in refusals.items():
-            log.error("Advertiser %s will fail, and the others go on: %s", advertiser_id, refusal)
+            log.error("Advertiser %s will fail; continuing with the others: %s", advertiser_id, refusal)
 
     def skip(self, stream: str, feed: Feed | None) -> RecordCounts:
-        """Give the books of a stream that does not fit a feed, or that no feed names."""
+        """Return the record counts of a stream that does not fit a feed, or that no feed names."""
         if (stream, feed) not in self._skipped:
             self._skipped[stream, feed] = RecordCounts(stream)
             self.report.unmatched.append(self._skipped[stream, feed])
         return self._skipped[stream, feed]
 
     def count_rejected(self) -> int:
-        """Count the records that were rejected so far."""
+        """Return the number of records rejected so far."""
         return sum(part.books.rejected.total() for part in self._parts.values())
 
     def begin(self, stream: str, bookmark: Mapping[str, Any]) -> None:
-        """Note what STATE said of a stream before its first record: whether the tap sends its table, or goes on."""
+        """Record a stream's bookmark before its first record: it shows whether the tap sends the whole table."""
         self._bookmarks.setdefault(stream, bookmark)
 
     def remember(self, audiences: Mapping[str, AudienceEntry]) -> None:
-        """Take what a STATE says of audiences; what an earlier one said stays."""
+        """Merge audience entries from STATE; earlier entries take precedence."""
         self.remembered = {**audiences, **self.remembered}
 
     def _audience(self, feed: Feed, name: str) -> AudienceRun:
@@ -164,8 +164,8 @@ class Run:
             return self._audiences[key]
         if feed.load_method == "upsert" and not self._ledgers.lasts:
             raise FeedConflict(
-                "`load_method: upsert` removes people by what the ledger knows, and `ledger_path: :memory:` keeps none."
-                " Give the ledger a folder that lasts, or use append-only or overwrite."
+                "`load_method: upsert` needs a ledger to remove members, but `ledger_path: :memory:` keeps none. Set"
+                " `ledger_path` to a durable folder, or use append-only or overwrite."
             )
         self._feeds[key] = feed
         return self._open(key, card, feed.max_removal_percent)
@@ -201,14 +201,14 @@ class Run:
     # At the end of input
 
     def check_credentials(self) -> None:
-        """Prove, without a change, that the token may read the audiences of each advertiser. Raises `TikTokError`."""
+        """Check, without a change, that the token can read the audiences of each advertiser. Raises `TikTokError`."""
         self._tiktok.user()
         for advertiser_id in sorted({feed.advertiser_id for feed in self.settings.feeds}):
             self._tiktok.advertisers([advertiser_id])
             next(self._tiktok.audiences(advertiser_id), None)
 
     def finish(self, bookmark_of: Callable[[str], Mapping[str, Any]]) -> None:
-        """Bring every audience up to date, each by itself; raises `RunFailed` at the end if one failed."""
+        """Sync every audience independently; raise `RunFailed` at the end if one failed."""
         for stream, _ in self._parts:
             self.begin(stream, bookmark_of(stream))
         if self.rejects:
@@ -229,7 +229,7 @@ class Run:
             raise RunFailed(count + told)
 
     def _open_owed(self) -> None:
-        """Open the ledgers that owe something though no stream came for them in this run."""
+        """Open ledgers with pending changes that no stream of this run feeds."""
         host = self.settings.api_host
         ours = {feed.advertiser_id for feed in self.settings.feeds}
         limit = min(feed.max_removal_percent for feed in self.settings.feeds)
@@ -260,9 +260,9 @@ class Run:
         reconcile(audience, around)
 
     def _check_moved(self, key: str, audience: AudienceRun) -> None:
-        """Raise `FeedConflict` if a stream left another audience for this one: its people would stay there for ever.
+        """Raise `FeedConflict` if a stream moved here from another audience, where its members would remain.
 
-        STATE says what the stream filled before, and that audience's card that it was not forgotten since.
+        STATE names the audience that the stream filled before; its ledger metadata shows that it was not forgotten.
         """
         known = {bound.stream for bound, _, _ in audience.opened.ledger.parts()}
         cards = {_key(card): card for _, card in self._ledgers.cards()}
@@ -274,20 +274,20 @@ class Run:
                 if stream in cards[left].streams:
                     raise FeedConflict(
                         f'Stream {stream} filled audience "{cards[left].name}" (advertiser {cards[left].advertiser_id})'
-                        f" until now, and its people would stay there. Set it back; or let them leave first: `forget"
-                        f' {stream} --audience "{cards[left].name}"`.'
+                        f" until now; its members would remain there. Revert the setting, or remove them first with"
+                        f' `forget {stream} --audience "{cards[left].name}"`.'
                     )
 
     @property
     def settled(self) -> bool:
-        """Whether everything received is with TikTok or safe in a ledger, so that the tap's STATE may go out."""
+        """Whether everything received is with TikTok or in a durable ledger, so that STATE can be emitted."""
         settled = all(audience.settled for audience in self._audiences.values() if audience.parts)
         return self._finished and not self.settings.dry_run and settled
 
     def close(self, message: str, exit_code: int) -> None:
-        """Let go of ledgers and connections, remove what was staged, and report how the run ended.
+        """Close ledgers and connections, delete staged files and write the final report.
 
-        What fails on the way keeps nothing else from being done. Raises `RunFailed` for it if the run was good so far.
+        A failing step does not prevent the others. Raises `RunFailed` for it if the run succeeded so far.
         """
         self.progress.close()
         failures = [failure for let_go in self._held() if (failure := _failure_of(let_go))]
@@ -304,7 +304,7 @@ class Run:
 
             show(self.report)
         if failures and not exit_code:
-            raise RunFailed(f"{' '.join(failures)} What the run had to do is done.")
+            raise RunFailed(f"{' '.join(failures)} The sync itself succeeded.")
         for failure in failures:
             log.error("%s", failure)
 

@@ -119,7 +119,7 @@ def test_a_damaged_ledger_that_held_something_asks_for_a_rebuild(target: Target,
     for _ in range(2):
         stopped = target.run(after(held, stream_of(1011, 1020)))
         assert (stopped.exit_code, stopped.state, members(tiktok)) == (1, None, digests(1, 1000))
-        assert "what waited to be sent" in stopped.last_line
+        assert "held pending changes" in stopped.last_line
         assert "Rebuild it" in stopped.last_line
     pinned = {"audience_id": first.audience["audience_id"]}
     rebuilt = target.run(stream_of(1, 1020), load_method="overwrite", max_removal_percent=100, **pinned)
@@ -282,4 +282,4 @@ def test_a_card_whose_ledger_is_gone(target: Target, tiktok: Client) -> None:
     ledger_of(target).unlink()
     last = target.run(after(first, stream_of(1001, 1010)))
     assert (last.exit_code, members(tiktok)) == (0, digests(1, 1010))
-    assert last.audience["warning"].startswith("Its ledger is gone: STATE knows another one")
+    assert last.audience["warning"].startswith("Ledger missing or outdated: STATE refers to another or newer ledger")

@@ -82,7 +82,7 @@ def raw(message: dict[str, Any], place: str, value: str) -> str:
 
 def check_ended(outcome: Outcome, *codes: int) -> None:
     assert outcome.exit_code in codes, outcome.last_line
-    for word in ("Traceback", "A fault of the target"):
+    for word in ("Traceback", "Internal error"):
         assert word not in outcome.log
     if outcome.exit_code:
         assert outcome.stdout == ""
@@ -586,7 +586,7 @@ SETTINGS: dict[str, Any] = {
 def test_settings(watched: Target, settings: dict[str, Any]) -> None:
     outcome = watched.run(stream_of(1, 1000), **settings)
     assert outcome.exit_code in {0, 1}
-    for word in ("Traceback", "A fault of the target", "\nforged", "\n2026-01-01 ERROR"):
+    for word in ("Traceback", "Internal error", "\nforged", "\n2026-01-01 ERROR"):
         assert word not in outcome.log
 
 

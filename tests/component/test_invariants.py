@@ -146,7 +146,7 @@ def test_a_ledger_that_is_gone_and_held_something_stops_the_run(
     before, sent = members(tiktok), len(changes(tiktok))
     stopped = target.run(after(held, whole(1, 1020)), load_method=load_method)
     assert (stopped.exit_code, stopped.state, members(tiktok), len(changes(tiktok))) == (1, None, before, sent)
-    assert "what waited to be sent" in stopped.last_line
+    assert "held pending changes" in stopped.last_line
     assert "Rebuild it" in stopped.last_line
 
 
@@ -381,7 +381,7 @@ def test_a_stream_cut_at_any_tenth_removes_nobody_and_the_next_good_run_repairs(
             cut = cut[:-1]
         stopped = target.run(after(good, cut), load_method="overwrite")
         assert (stopped.exit_code, stopped.state, changes(tiktok)) == (1, None, sent)
-        assert ("came empty" if tenths == 0 else "would go") in stopped.last_line
+        assert ("is empty but previously had" if tenths == 0 else "would be removed") in stopped.last_line
         assert "TARGET_TIKTOK_AUDIENCES_MAX_REMOVAL_PERCENT=100" in stopped.last_line
         good = target.run(after(good, whole(1, 1500)), load_method="overwrite")
         assert (good.exit_code, good.audience["plan"], changes(tiktok)) == (0, "NOTHING", sent)
@@ -421,7 +421,7 @@ def test_all_parts_together_are_guarded(target: Target, tiktok: Client) -> None:
     sent = changes(tiktok)
     cut = target.run(after(first, [*whole(201, 2000, "a"), *whole(201, 2000, "b")]), **settings)
     assert (cut.exit_code, cut.state, changes(tiktok)) == (1, None, sent)
-    assert "400 of 2,200 people of all streams would go" in cut.last_line
+    assert "400 of 2,200 members of all streams would be removed" in cut.last_line
     kept = target.run(after(first, [*whole(1, 2000, "a"), *whole(201, 2200, "b")]), **settings)
     assert (kept.audience["plan"], len(members(tiktok))) == ("NOTHING", 2200)
 
@@ -683,5 +683,5 @@ def test_two_feeds_of_one_column_into_one_audience_must_be_one(target: Target, t
     outcome = target.run(
         [schema(), record(1, phone="2015550123")], contract="PHONE_SHA256", audiences=feeds, max_reject_percent=100
     )
-    assert (outcome.exit_code, "Two feeds bring column `phone`" in outcome.last_line) == (1, True)
+    assert (outcome.exit_code, "Two feeds send column `phone`" in outcome.last_line) == (1, True)
     assert tiktok.control("audiences").json() == []

@@ -85,7 +85,7 @@ def test_a_signal_in_mid_stream_publishes_nothing(
     stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 128 + number
     assert stdout == b""
-    assert b"no state is emitted" in stderr.splitlines()[-1]
+    assert b"no STATE was emitted" in stderr.splitlines()[-1]
     assert b"Traceback" not in stderr
     assert MARKER.encode() not in stderr
     assert tiktok.posts() == []

@@ -299,7 +299,7 @@ def test_overwrite_follows_the_whole_table_and_stops_at_half_of_it(pipeline: Pip
     wanted = digests(pipeline.table.read())
     for name, entry in halved.audiences.items():
         assert (
-            f'{len(given[name] - wanted[name]):,} of {len(given[name]):,} people of stream "{STREAM}" would go'
+            f'{len(given[name] - wanted[name]):,} of {len(given[name]):,} members of stream "{STREAM}" would be removed'
             in entry["message"]
         )
         assert "TARGET_TIKTOK_AUDIENCES_MAX_REMOVAL_PERCENT=100" in entry["message"]

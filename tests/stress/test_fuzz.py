@@ -118,7 +118,7 @@ def _without_our_entry(state: Any) -> str:
 def check_told(given: Given, log: str) -> None:
     """Check a log: one line an event, and nothing of a record in it."""
     assert not SECRETS.search(log) or SECRETS.search(given.names()), "an identifier was told"
-    for word in ("A fault of the target", "Traceback", "\n2026-01-01 ERROR", "\x1b"):
+    for word in ("Internal error", "Traceback", "\n2026-01-01 ERROR", "\x1b"):
         assert word not in log
 
 

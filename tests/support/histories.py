@@ -245,7 +245,7 @@ class Pipeline:
         folder = self.target.folder / "elsewhere"
         folder.mkdir(exist_ok=True)
         outcome = replace(self.target, folder=folder).run(messages)
-        assert "fault of the target" not in outcome.log, outcome.log
+        assert "Internal error; please" not in outcome.log, outcome.log
         self.source.state = outcome.state or self.source.state
         self.figures["runs elsewhere"] += 1
         self.figures["runs elsewhere that won"] += not outcome.exit_code
@@ -275,7 +275,7 @@ class Pipeline:
 
     def check(self, outcome: Outcome) -> None:
         killed_now = Killed.__name__ in outcome.log or outcome.exit_code == -signal.SIGKILL
-        assert killed_now or "fault of the target" not in outcome.log, outcome.log
+        assert killed_now or "Internal error; please" not in outcome.log, outcome.log
         for audience in [] if killed_now else outcome.report["audiences"]:
             for books in audience["books"]:
                 counts = [count for name, count in books.items() if name not in {"stream", "read", "rejected"}]

@@ -488,7 +488,7 @@ def test_without_a_ledger_state_is_the_reference_and_without_both_a_replace_need
     with pytest.raises(RemovalLimitExceeded, match="200 of 1,000"):
         check_removal_limit(revision, 10, {"customers": 1000, "": 1000}, replaces=True)
     check_removal_limit(revision, 10, {"customers": 850, "": 850}, replaces=True)
-    with pytest.raises(RemovalLimitExceeded, match="neither a ledger nor a state"):
+    with pytest.raises(RemovalLimitExceeded, match="neither a ledger nor a STATE"):
         check_removal_limit(revision, 10, None, replaces=True)
     check_removal_limit(revision, 100, None, replaces=True)
 
