@@ -115,7 +115,7 @@ def test_while_it_is_written_it_says_so(filled: Target, monkeypatch: pytest.Monk
     stamps = iter(range(100))
     monkeypatch.setattr(snapshot, "_stamps", lambda _: [next(stamps)])
     told = run_history(filled, "Customers")
-    assert (told.exit_code, "look again" in told.output) == (1, True)
+    assert (told.exit_code, "try again" in told.output) == (1, True)
 
 
 def test_erased_people_are_counted(filled: Target, tiktok: Client) -> None:

@@ -339,7 +339,7 @@ def test_a_read_only_folder_is_told_at_the_start(target: Target, source: Source,
     ended = run_ailing(target, source.messages(), Fault(read_only, (str(disk),)), disk)
     assert (ended.code, ended.state, target.tiktok.requests()) == (1, None, sent)
     assert str(disk) in ended.last_line
-    assert "et this user write there" in ended.last_line
+    assert "Give this user write permission there" in ended.last_line
     assert "completed processing" not in ended.log, "told before anything is read"
     heal(target, source, ended)
 
