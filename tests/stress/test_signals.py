@@ -301,6 +301,8 @@ def test_a_signal_that_comes_as_an_error(target: Target, tiktok: Client, step: s
         check_stopped(target.run(two_audiences(target)), tiktok)
 
 
+# What the dropped signal interrupts may leave a socket to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("step", ["stage", "plan", "intent"])
 def test_a_signal_that_python_drops(
     target: Target, tiktok: Client, capfd: pytest.CaptureFixture[str], step: str
