@@ -209,7 +209,7 @@ class Demo:
         guarded = self.run("--full-refresh", columns=MEMBERS, expected=1, load_method="overwrite")
         out.print(Padding(escape(guarded[0]["message"]), (0, 2)))
         self.check(
-            all("`max_removal_percent`" in entry["message"] and not entry["sent"] for entry in guarded),
+            all("would be removed" in entry["message"] and not entry["sent"] for entry in guarded),
             "exit code 1: nothing was sent, and no state was emitted",
         )
         self.compare(before)

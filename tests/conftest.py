@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.skips import refuse_skip
 
-from target_tiktok_audiences.runtime.signals import STOPPING
+from target_tiktok_audiences.runtime.signals import STOPPING, signals
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
-
 
 TESTS = Path(__file__).parent
 
@@ -31,6 +30,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setattr(signals, "received", 0)  # a test that sends one leaves it noted
     handlers = {number: signal.getsignal(number) for number in (*STOPPING, signal.SIGALRM)}
     umask = os.umask(0o022)
     look_up, strangers = socket.getaddrinfo, []

@@ -48,14 +48,9 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.target import Target
 
-
 JSONL, PARQUET = {"format": "jsonl"}, {"format": "parquet"}
-
-
 WAYS: list[dict[str, Any]] = [{}, {"stream_maps": {STREAM: {"x": "'x'"}}}]
 """Column by column, and row by row."""
-
-
 CONFIGS = st.fixed_dictionaries(
     {
         "contract": st.sampled_from(list(CONTRACTS)),
@@ -65,8 +60,6 @@ CONFIGS = st.fixed_dictionaries(
         "identifier_field": st.just("who"),
     }
 )
-
-
 EXAMPLES = settings(
     max_examples=5000 if LONG else 120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -130,14 +123,10 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "bz2": bz2.compress,
     "xz": lzma.compress,
 }
-
-
 RECORDS = st.fixed_dictionaries(
     {"id": JSON},
     optional={"who": TEXT | JSON, "_sdc_deleted_at": st.sampled_from([None, "", False, 0, "x", 1]), "x": JSON},
 )
-
-
 ODD_TEXTS = st.sampled_from(
     [
         *('{"id":1}{"id":2}', '{"id":1', "{}", '{"id":1,"who":NaN}', '{"id":Infinity}', '{"id":1e999,"who":"a@b.c"}'),
@@ -169,11 +158,7 @@ def test_lines_come_to_what_records_come_to(data: st.DataObject, settings: dict[
 # Parquet
 
 PLAIN = TEXT.filter(lambda text: not re.search("[\ud800-\udfff]", text))
-
-
 TIMES = st.datetimes(dt.datetime(1, 1, 2), dt.datetime(9999, 12, 30))  # noqa: DTZ001
-
-
 TYPES: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     *((kind, PLAIN) for kind in (pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string()))),
     (pa.int64(), st.integers(-(2**63), 2**63 - 1)),
@@ -192,8 +177,6 @@ TYPES: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.struct({"a": pa.string(), "b": pa.float64()}), st.builds(lambda a, b: {"a": a, "b": b}, PLAIN, st.floats())),
     (pa.null(), st.none()),
 ]
-
-
 WRITING = st.fixed_dictionaries(
     {
         "row_group_size": st.integers(1, 6),
@@ -495,7 +478,7 @@ def test_what_cannot_be_read_ends_with_one_line(name: str, tmp_path: Path) -> No
             assert words in found["told"]
         assert MARKER not in found["told"]
         assert str(tmp_path) not in found["told"]
-        assert "Internal error; please" not in found["told"]
+        assert "nternal error" not in found["told"]
 
 
 @pytest.mark.parametrize("manifest", [[1], [None], [""], [["a"]], [{"url": "a"}], "a", {}, None])
@@ -571,7 +554,7 @@ def test_damage_anywhere_is_told_in_one_line_or_does_none(name: str, tmp_path: P
         (tmp_path / name).write_bytes(content)
         with small(block=5000, rows=100):
             told = outcome({}, as_bytes(schema(), message(encoding(name), tmp_path / name)), tmp_path)["told"]
-        assert "Internal error; please" not in told, number
+        assert "nternal error" not in told, number
         assert MARKER not in told, number
         assert told.isprintable(), number
         outcomes[told[:3]] += 1

@@ -38,28 +38,13 @@ if TYPE_CHECKING:
     from support.child import Ended
     from support.target import Outcome, Target
 
-
 METHODS = ("append-only", "upsert", "overwrite")
-
-
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-
 SIGNALLED_RUNS = 1000 if os.environ.get("TEST_LONG") else 108
-
-
 IN_A_CHAIN = 4
-
-
 SEEDS = range(SIGNALLED_RUNS // IN_A_CHAIN // len(METHODS))
-
-
 AT_ONCE = 3
-
-
 FIRST_GUESS_S = 0.4
-
-
 WORDS = "Stopped by a signal"
 
 
@@ -217,8 +202,6 @@ def test_a_run_is_signalled_at_a_random_moment(
 
 
 STEPS_OF_A_RUN = [(step, when) for step in STEPS for when in ("before", "after")]
-
-
 STATE_IS_OUT = {("state", "after"), ("close", "before"), ("close", "after")}
 
 
@@ -302,7 +285,7 @@ def test_a_signal_that_comes_as_an_error(target: Target, tiktok: Client, step: s
 
 
 # What the dropped signal interrupts may leave a socket to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings(r"ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("step", ["stage", "plan", "intent"])
 def test_a_signal_that_python_drops(
     target: Target, tiktok: Client, capfd: pytest.CaptureFixture[str], step: str

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from support.emulator_client import Client
 
-
 ROOT = Path(__file__).parents[2]
 
 
@@ -31,17 +30,9 @@ PAGES = sorted(
     str(path.relative_to(ROOT))
     for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*/*.md")]
 )
-
-
 _FENCE = re.compile(r"^( *)```(\S*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-
-
 _PROMPT = "$ "
-
-
 _MARK = "~~~ end of a command ~~~"
-
-
 DEADLINE_S = 120
 
 
@@ -210,7 +201,7 @@ def timeless(printed: str) -> str:
         r"\b20\d{12}[0-9A-F]{20}\b": "20261122163000CA67BC2BEB02491AA097",
         r"127\.0\.0\.1:\d+ responds\. *": "127.0.0.1:8765 responds.",
         r"clock is \d+ s (ahead of|behind)": "clock is 0 s behind",
-        r"\bfor \d+ s\.": "for 0 s.",
+        r"│ for \d+ s\.": "│ for 0 s.",
     }
     for pattern, usual in times.items():
         printed = re.sub(pattern, usual, printed)
