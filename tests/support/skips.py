@@ -14,6 +14,7 @@ SKIPS_IN_CI = {
     r"need Python 3.11 or older": "the newest version of these taps cannot be installed on a newer Python",
     r"this machine has no Java": "Spark needs it, and only this example needs Spark",
     r"uv cannot reach the package registry": "pip may be the only client that is configured for it",
+    r"the peak of memory is asked of Linux": "macOS has no /proc to read it from",
     r"may not have mounts of its own|right to make namespaces": "not root, or a container that forbids it",
 }
 """What may be skipped where `CI` is set, by a pattern of its reason, and why; any other skip fails there."""
