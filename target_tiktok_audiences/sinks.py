@@ -1,4 +1,4 @@
-"""Takes a stream's records and stages their identifiers for each audience that the stream feeds."""
+"""Singer sink: stages a stream's identifiers for each audience that the stream feeds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.singer_io.json_lines import Columns, InputPosition
     from target_tiktok_audiences.singer_io.reader import MessageReader
     from target_tiktok_audiences.sync.run import Run
-
 
 CREDENTIAL_CHECK_STREAM = "meltano_test_stream"
 """What `meltano config test` sends: it asks whether the credentials are good, and feeds no audience."""

@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 
     from target_tiktok_audiences.singer_io.json_lines import InputPosition
 
-
 EXPECTED = (SingerSDKError, SingerError, TikTokError, UserError, RunFailed, OSError)
 """Errors that end a run with one clear line; any other is an internal error."""
 

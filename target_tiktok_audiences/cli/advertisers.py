@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.tiktok.client import TikTok
     from target_tiktok_audiences.tiktok.models import Advertiser
 
-
 HEADINGS = {"mark": "", "advertiser_id": "Advertiser", "name": "Name", "status": "Status", "where": "Where"}
 MARKS = "* in the configuration"
 NEEDS_APP = (

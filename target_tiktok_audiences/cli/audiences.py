@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.ledger.snapshot import LedgerSnapshot
     from target_tiktok_audiences.sync.overview import Entry
 
-
 HEADINGS = {"mark": "", "audience": "Audience", "at_tiktok": "At TikTok", "ledger": "Ledger", "streams": "Streams"}
 MARKS = "* managed: it has a ledger or is in the configuration"
 

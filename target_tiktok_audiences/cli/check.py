@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.tiktok.client import TikTok
     from target_tiktok_audiences.tiktok.models import Advertiser, Audience
 
-
 HEADINGS = {"check": "Check", "outcome": "Outcome", "seen": "Result", "todo": "What to do"}
 RUNS = 10
 """Number of the newest journal entries to evaluate."""

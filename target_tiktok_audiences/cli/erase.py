@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from target_tiktok_audiences.config.settings import Settings
 
-
 HEADINGS = {"audience": "Audience", "outcome": "Outcome", "what": "Meaning"}
 
 

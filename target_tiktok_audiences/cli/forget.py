@@ -14,13 +14,12 @@ from target_tiktok_audiences.runtime.errors import UserError
 from target_tiktok_audiences.runtime.files import PrivateFolder
 from target_tiktok_audiences.runtime.sanitize import one_line
 from target_tiktok_audiences.runtime.signals import signals
+from target_tiktok_audiences.sync.guards import NO_LIMIT
 
 if TYPE_CHECKING:
     from target_tiktok_audiences.config.settings import Settings
     from target_tiktok_audiences.ledger.metadata import LedgerMetadata
 
-
-NO_LIMIT = 100
 MINIMUM_SIZE = 1000
 
 

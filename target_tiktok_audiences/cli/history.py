@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.config.settings import Settings
     from target_tiktok_audiences.history.journal import History, JournalEntry
 
-
 OVERVIEW = {
     "audience": "Audience",
     "last": "Last run (UTC)",

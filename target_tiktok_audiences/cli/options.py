@@ -23,7 +23,6 @@ from target_tiktok_audiences.tiktok.client import TikTok
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-
 _VARIABLES = "TARGET_TIKTOK_AUDIENCES_"
 PROGRAM = f"{TargetTikTokAudiences.name}/{__version__}"
 _OF_RECORDS = {"stream_maps", "stream_map_config", "faker_config"}

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 _ENDLESS = 10_000

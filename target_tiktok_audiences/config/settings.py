@@ -27,7 +27,6 @@ from target_tiktok_audiences.contracts.contract import CONTRACTS, Contract
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-
 IN_MEMORY = ":memory:"
 
 _DEFAULTS = {name: setting["default"] for name, setting in SCHEMA["properties"].items() if "default" in setting}

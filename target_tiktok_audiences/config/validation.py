@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
     from jsonschema.protocols import Validator
 
-
 CONFIG_WRONG = "The settings are not valid"
 EMULATOR_TOKEN_PREFIX = "emulator-"  # noqa: S105 - it marks a token that is not secret
 MAX_NAME_LENGTH = 128

@@ -19,7 +19,6 @@ from target_tiktok_audiences.contracts.rejection import Rejection
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _UNCHANGED_TYPES: tuple[Callable[[pa.DataType], bool], ...] = (
     pa.types.is_string,

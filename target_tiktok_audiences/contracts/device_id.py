@@ -11,7 +11,6 @@ from target_tiktok_audiences.contracts.rejection import Rejected, Rejection
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 ALL_ZERO = "00000000-0000-0000-0000-000000000000"
 _BARE_UUIDS = bulk.plain_values_pattern(f"(?!{ALL_ZERO}){_UUID.pattern}")

@@ -13,8 +13,6 @@ from target_tiktok_audiences.contracts.rejection import Rejected
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-
-if TYPE_CHECKING:
     Rule = tuple[str, Callable[[str], str]]
     """Description of a variant, empty for this target's own rule, and the function that applies it."""
     Text = tuple[tuple[str, ...], str]

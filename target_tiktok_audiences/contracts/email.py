@@ -10,7 +10,6 @@ from target_tiktok_audiences.contracts.rejection import Rejected, Rejection
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
 _ANY = r"[^@\0\x80-\xff]"
 _NO_DOT = r"[^.@\0\x80-\xff]"
 _ASCII_ADDRESSES = bulk.plain_values_pattern(rf"{_ANY}+@{_NO_DOT}+\.{_ANY}+")

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from phonenumbers import PhoneMetadata
 
-
 _PUNCTUATION = " \N{NO-BREAK SPACE}().[]/-\N{HYPHEN}\N{NON-BREAKING HYPHEN}\N{FIGURE DASH}\N{EN DASH}"
 """Characters that phonenumbers ignores at any position: none starts an extension, a second number or letters."""
 

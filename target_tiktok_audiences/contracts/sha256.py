@@ -14,7 +14,6 @@ from target_tiktok_audiences.contracts.rejection import Rejected, Rejection
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
 _LENGTH = 64
 _BARE_SHA256S = bulk.plain_values_pattern(_SHA256.pattern)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from target_tiktok_audiences.emulator.options import Options
 
-
 AUDIENCE_MANAGEMENT = 3
 READ_AUDIENCES = 30
 CHANGE_AUDIENCES = 31

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from target_tiktok_audiences.emulator.emulator import Emulator
 
-
 Body = TypeVar("Body")
 
 

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.emulator.parameters import Fields
     from target_tiktok_audiences.emulator.request import Data
 
-
 BASE_PATH = "/open_api/v1.3"
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.emulator.request import Call, Data
     from target_tiktok_audiences.emulator.uploads import Contents
 
-
 MAX_NAME = 128
 MAX_AUDIENCES = 400
 SUB_TYPES = ("NORMAL", "REACH_FREQUENCY")

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.emulator.parameters import Fields
     from target_tiktok_audiences.emulator.request import Call, Data
 
-
 MAX_PATHS = 500
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.emulator.emulator import Emulator
     from target_tiktok_audiences.emulator.request import Call, Data
 
-
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
 DEFAULT_ADVERTISER_ID = "7000000000000000001"
 
 

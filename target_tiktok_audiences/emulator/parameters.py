@@ -14,8 +14,6 @@ from target_tiktok_audiences.emulator.responses import Code, Refusal
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-
-if TYPE_CHECKING:
     Fields = Mapping[str, object]
 
 Choice = TypeVar("Choice", bound=Enum)

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.emulator.emulator import Emulator
     from target_tiktok_audiences.emulator.parameters import Fields
 
-
-if TYPE_CHECKING:
     Data = dict[str, object]
 
 

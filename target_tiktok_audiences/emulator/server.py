@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from target_tiktok_audiences.emulator.emulator import Emulator
 
-
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 

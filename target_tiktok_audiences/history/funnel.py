@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from target_tiktok_audiences.history.journal import History, JournalEntry
 
-
 WORDS = {
     "read": "Records that the tap sent.",
     "unmatched": "Records of a stream that feeds no audience, or lacks the column.",

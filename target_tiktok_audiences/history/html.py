@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.history.funnel import Step
     from target_tiktok_audiences.history.journal import History, JournalEntry
 
-
 MOST_RUNS = 400
 """Runs that are drawn and listed; earlier ones are only counted."""
 

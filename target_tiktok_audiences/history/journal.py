@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.ledger.ledger import Ledger
     from target_tiktok_audiences.ledger.metadata import LedgerMetadata
 
-
 COUNTED = ("read", "unmatched", "missing", "deleted", "superseded", "duplicate", "accepted")
 """Figures of the books that are plain counts."""
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-
 WIDTH, HEIGHT, DOTS = 320, 200, 72
 """Units of the drawing; a phone is about as wide, so there text has the size that it has here."""
 COLOURS = {"ink": "#010101", "faint": "#020202", "first": "#030303", "second": "#040404"}

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-
 _LOCKED = "Could not set lock"
 _DESCRIPTORS = 8
 _NEWER = ("version number", "storage version")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from target_tiktok_audiences.ledger.database import Database
 
-
 EVERYBODY = ("CREATE", "REPLACE")
 """Calls that are about all who should be in, and all who are."""
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.ledger.database import Database
     from target_tiktok_audiences.ledger.staging import Part
 
-
 _READ = f"read_csv(?, header = false, auto_detect = false, delim = ',', nullstr = '{NO_DIGEST}', columns = {{}})"
 
 

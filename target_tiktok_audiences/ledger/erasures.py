@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from target_tiktok_audiences.ledger.object_store import ObjectStore
 
-
 _BYTES = 32
 _ROUNDS = 5
 

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.ledger.schema import Origin
     from target_tiktok_audiences.ledger.staging import Part
 
-
 APPLIED_AFTER = timedelta(hours=48)
 """TikTok processes a change for at most that long, and may fail it meanwhile."""
 

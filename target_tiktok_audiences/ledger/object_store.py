@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-
 _CONDITIONAL = {"s3", "gs", "gcs", "abfs", "az"}
 """Protocols whose drivers let the object store create an object only if it does not exist."""
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}

@@ -28,7 +28,6 @@ from target_tiktok_audiences.runtime.errors import LedgerBusy
 if TYPE_CHECKING:
     from pathlib import Path
 
-
 RESERVED_FOR = timedelta(minutes=30)
 """Longer than a call and its retries, which take less than 20 minutes."""
 _RELEASE_S = 5.0

@@ -14,7 +14,6 @@ from target_tiktok_audiences.runtime.errors import UserError
 if TYPE_CHECKING:
     from target_tiktok_audiences.ledger.database import Database
 
-
 Origin = Literal["set", "created", "found"]
 """How an audience was identified: id set by the user, created by the target, or found by its name."""
 

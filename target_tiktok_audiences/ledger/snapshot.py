@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.ledger.schema import LedgerState
     from target_tiktok_audiences.ledger.staging import Binding
 
-
 _ATTEMPTS = 5
 
 _LOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"

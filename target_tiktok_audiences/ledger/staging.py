@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-
 BYTES_PER_LINE = 65
 """64 hex digits and a line feed."""
 NO_DIGEST = "-"

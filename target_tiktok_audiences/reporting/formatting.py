@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import timedelta
 
-
 _UNITS = {"day": 86_400, "hour": 3_600, "minute": 60}
 
 

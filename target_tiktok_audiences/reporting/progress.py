@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Display
 
-
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY = 100

@@ -17,7 +17,6 @@ from target_tiktok_audiences.runtime.files import write_atomic
 if TYPE_CHECKING:
     from pathlib import Path
 
-
 log = logging.getLogger(__name__)
 
 FIGURES = ("desired", "delivered", "added", "removed", "waiting", "in_flight", "files", "bytes", "calls")

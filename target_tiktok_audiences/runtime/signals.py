@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _RAISE_AGAIN_AFTER_S = 0.01
 

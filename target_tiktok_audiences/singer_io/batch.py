@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from target_tiktok_audiences.singer_io.json_lines import Columns
 
-
 log = logging.getLogger(__name__)
 
 ROWS = 16_384

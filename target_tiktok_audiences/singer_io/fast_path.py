@@ -1,4 +1,4 @@
-"""The express lane: records that nothing transforms, a block of lines at a time.
+"""Fast path: decode untransformed records in blocks, bypassing the SDK's per-record pipeline.
 
 The SDK takes some 15 microseconds for a record, most of it to prepare what an audience does not need. Where no stream
 map, flattening, metadata or validation is asked for, a record's columns are all that counts; so a block of lines is

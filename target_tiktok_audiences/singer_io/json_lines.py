@@ -12,7 +12,6 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-
 LONGEST_LINE = 32 * 2**20
 """Bytes of one line, which is held whole: without a limit, a line that never ends would fill the memory.
 

@@ -21,7 +21,6 @@ from target_tiktok_audiences.singer_io.json_lines import InputPosition
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-
 _SHAPES: dict[str, dict[str, type]] = {
     "SCHEMA": {"stream": str, "schema": dict},
     "RECORD": {"stream": str, "record": dict},

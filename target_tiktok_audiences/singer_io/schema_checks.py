@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from target_tiktok_audiences.config.settings import Feed
 
-
 _TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 _NAMES_SHOWN = 100
 

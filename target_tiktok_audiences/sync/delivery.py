@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.sync.plan import Plan
     from target_tiktok_audiences.tiktok.client import TikTok
 
-
 log = logging.getLogger(__name__)
 
 
@@ -151,7 +150,7 @@ def write_files(plan: Plan, ledger: Ledger, folder: Path) -> list[UploadFile]:
     if written != plan.rows:
         raise CountsDoNotBalance(
             f"{plan.rows:,} rows were planned, and {written:,} written to {plan.files} files. Nothing was sent. This is"
-            " an internal error; please report it with this line."
+            " an internal error; please report this line."
         )
     return files
 

@@ -1,4 +1,4 @@
-"""An erasure: people out of every audience of a ledger folder, for good, and a receipt of it that names nobody."""
+"""Erase members permanently from every audience of a ledger folder, with a receipt that contains no identifier."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from target_tiktok_audiences.reporting.progress import Progress
 from target_tiktok_audiences.reporting.report import AudienceReport
 from target_tiktok_audiences.runtime.errors import LedgerBusy, UserError
 from target_tiktok_audiences.runtime.signals import signals
+from target_tiktok_audiences.sync.guards import NO_LIMIT
 from target_tiktok_audiences.sync.plan import NEEDS_DELETION, Action, Limits
 from target_tiktok_audiences.sync.reconcile import AudienceRun, RunContext, attempt, remove_erased
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.ledger.session import LedgerSession
     from target_tiktok_audiences.tiktok.client import TikTok
 
-
-NO_LIMIT = 100
 
 MEANINGS = {
     "removed": "TikTok has accepted the removal, and carries it out within 48 hours.",

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.ledger.ledger import Revision
     from target_tiktok_audiences.ledger.staging import Binding
 
-
 NO_LIMIT = 100
 GOES_ON = ("replication_key_value", "lsn", "xmin", "last_pk_fetched", "log_file", "gtid")
 """Keys of a bookmark while a tap sends only part of its table."""

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.ledger.snapshot import LedgerSnapshot
     from target_tiktok_audiences.tiktok.models import Audience
 
-
 PROCESSED_AFTER = timedelta(hours=48)
 
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.ledger.delivered import Counts
     from target_tiktok_audiences.ledger.record_counts import RecordCounts
 
-
 MAX_FILE_BYTES = 250_000_000
 MAX_FILES = 49
 """Files of one call: TikTok recommends fewer than 50."""

@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.sync.resolve import Resolved
     from target_tiktok_audiences.tiktok.client import TikTok
 
-
-if TYPE_CHECKING:
     Planner = Callable[[Counts, AudienceStatus, ChangeHistory, Limits], Plan]
 
 FAILURES_IN_A_ROW = 3

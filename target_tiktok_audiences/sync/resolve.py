@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from target_tiktok_audiences.ledger.metadata import LedgerMetadata
-    from target_tiktok_audiences.sync.state import Origin
+    from target_tiktok_audiences.ledger.schema import Origin
     from target_tiktok_audiences.tiktok.client import TikTok
     from target_tiktok_audiences.tiktok.models import Audience, AudienceWithHistory
-
 
 MAX_AUDIENCES = 400
 """Audiences that one advertiser may own."""

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.sync.state import AudienceEntry
     from target_tiktok_audiences.tiktok.client import TikTok
 
-
 log = logging.getLogger(__name__)
 
 

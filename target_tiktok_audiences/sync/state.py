@@ -8,18 +8,17 @@ everything here can be found out in another way.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
+
+from target_tiktok_audiences.ledger.schema import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-
 KEY = "target-tiktok-audiences"
 
-Origin = Literal["set", "created", "found"]
-"""How an audience was come by: set by `audience_id`, created by us, or found by its name."""
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 

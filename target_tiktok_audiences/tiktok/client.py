@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.tiktok.models import CalculateType, UpdateAction
     from target_tiktok_audiences.tiktok.transport import Call
 
-
 API_URL = "https://business-api.tiktok.com/open_api/v1.3"
 
 _AUDIENCE = "dmp/custom_audience"

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.tiktok.client import TikTok
     from target_tiktok_audiences.tiktok.errors import TikTokError
 
-
 AUDIENCE_MANAGEMENT = 3
 """The scope that includes the scopes below."""
 NEEDED_SCOPES = (30, 31)

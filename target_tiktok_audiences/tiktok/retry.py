@@ -9,7 +9,6 @@ from target_tiktok_audiences.tiktok.errors import RateLimited, SignatureMismatch
 if TYPE_CHECKING:
     from target_tiktok_audiences.tiktok.errors import TikTokError
 
-
 CALL_RETRY_BUDGET_S = 900.0
 """Maximum time of one call in seconds, from its first attempt to its last."""
 RUN_RETRY_BUDGET_S = 3600.0

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from requests_toolbelt import MultipartEncoderMonitor
 
-
 CONNECT_TIMEOUT_S = 30
 ANSWER_TIMEOUT_S = 120
 """For the first byte of a response, and again for the rest of it."""

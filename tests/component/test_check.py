@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.target import Target
 
-
 APP = {"app_id": "emulator-app", "app_secret": "emulator-secret"}
 
 

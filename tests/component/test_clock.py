@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.target import Target
 
-
 UPDATE = "/dmp/custom_audience/update/"
 
 

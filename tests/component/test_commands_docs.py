@@ -28,16 +28,9 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.target import Target
 
-
 PAGE = ROOT / "docs/reference/commands.md"
-
-
 DOCS = PAGE.read_text()
-
-
 EXAMPLE = re.compile(r"(<!-- example: (\S+) -->\n```console\n\$ target-tiktok-audiences (.*)\n)((?:.*\n)*?)```")
-
-
 EXAMPLES = {found[2]: found for found in EXAMPLE.finditer(DOCS)}
 
 

@@ -55,7 +55,6 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.terminal import Terminal
 
-
 DEMO = Path(__file__).parents[2] / "scripts/demo.py"
 
 

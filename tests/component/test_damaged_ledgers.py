@@ -34,10 +34,7 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.target import Target
 
-
 DEADLINE_S = 60
-
-
 LONG = bool(os.environ.get("TEST_LONG"))
 
 
@@ -185,8 +182,6 @@ def test_flipped_bits_end_in_a_ledger_or_in_one_put_aside(target: Target, tiktok
 
 NEWER = 'Error opening "x": file was written with a storage version greater than the latest version supported by this'
 """What DuckDB 2 says of a file of a newer version; `OLDER` is what DuckDB 1 says."""
-
-
 OLDER = "Trying to read a database file with version number 99, but we can only read versions between 64 and 67."
 
 

@@ -12,13 +12,8 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.target import Target
 
-
 UPLOAD, CREATE, UPDATE = (f"/dmp/custom_audience/{name}/" for name in ("file/upload", "create", "update"))
-
-
 PEOPLE = stream_of(1, 1000)
-
-
 TOKEN_REVOKED = {"code": 40105, "message": "Access token is incorrect or has been revoked."}
 
 

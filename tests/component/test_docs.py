@@ -14,11 +14,7 @@ from target_tiktok_audiences.contracts.contract import CONTRACTS
 from target_tiktok_audiences.contracts.rejection import Rejection
 
 PROJECTS = ["meltano.yml", *(str(path.relative_to(ROOT)) for path in ROOT.glob("examples/*/meltano.yml"))]
-
-
 FOR_HUB_ALONE = {"definition", "domain_url", "keywords", "maintenance_status", "next_steps", "prereq", "quality"}
-
-
 FOR_HUB_ALONE |= {"settings_preamble", "usage"}
 
 

@@ -33,10 +33,7 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.ledger.metadata import LedgerMetadata
     from target_tiktok_audiences.ledger.session import LedgerSession
 
-
 ERASED = 7
-
-
 METHODS = ("append-only", "upsert", "overwrite")
 
 

@@ -19,16 +19,9 @@ from target_tiktok_audiences.contracts.rejection import Rejection
 if TYPE_CHECKING:
     from pathlib import Path
 
-
 ADDRESS = f" {MARKER}.Doe+news@Example.com"
-
-
 NORMAL = f"{MARKER}.doe+news@example.com"
-
-
 PHONE = "(657) 777-0000"
-
-
 GAID = "5F3A2B18-9C4D-4E7F-B8E2-17D3A1E69B25"
 
 

@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.target import Outcome
 
-
 GOOD = stream_of(1, 1000)
-
-
 INTEGER = {"type": ["integer", "null"]}
 
 BAD_INPUT: dict[str, tuple[Sequence[object], list[str]]] = {
@@ -72,8 +69,6 @@ BAD_INPUT: dict[str, tuple[Sequence[object], list[str]]] = {
 
 
 NULLS = {"type": None, "anyOf": None}
-
-
 BAD_INPUT |= {
     "a stream map that fails on a record": (
         [schema(), record(1, email=email(1))],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.fast_path_runs import outcome
-from support.fuzzing import _in_memory, cases, log, no_ledgers
+from support.fuzzing import cases, no_ledgers
 from support.singer import email, record, schema, state
 
 from target_tiktok_audiences.singer_io.fast_path import FastPath
@@ -20,12 +20,7 @@ if TYPE_CHECKING:
 
     from support.mutations import Corpus
 
-
-__all__ = ["_in_memory", "log"]  # fixtures
-
 BLOCK = 500
-
-
 BLOCKS = range(200 if os.environ.get("TEST_LONG") else 4)
 
 
@@ -83,29 +78,13 @@ def lines(*messages: Any) -> bytes:
 
 
 RECORD = '{"type":"RECORD","stream":"customers","record":{"id":1,"email":"a@example.com"%s}}\n'
-
-
 ODD_COLUMN: dict[str, Any] = {'e"\\mail': {"type": "string"}}
-
-
 MARKS: list[Any] = [None, "", False, 0, "x", [], 1]
-
-
 KEYS: list[Any] = [1, "1", 1.0, True, None, 1e400, "é", [1], {"a": 1.5}]
-
-
 TEXT: Any = {"type": "string"}
-
-
 HUGE = ("1e999", "1e" + "9" * 20, "9" * 5000)
-
-
 KEYED = {"load_method": "upsert"}
-
-
 MANY = [record(n, email=email(n)) for n in range(50)]
-
-
 BY_HAND: dict[str, tuple[dict[str, Any], bytes]] = {
     "text that is no UTF-8, in a column that nobody needs": (
         {},

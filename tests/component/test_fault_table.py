@@ -27,10 +27,7 @@ if TYPE_CHECKING:
 
     from support.target import Outcome, Target
 
-
 TOKEN = "emulator-SECRETTOKEN"
-
-
 CHECK = [{**schema("meltano_test_stream", id={"type": "integer"})}, record(1, "meltano_test_stream")]
 
 

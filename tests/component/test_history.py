@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.target import Target
 
-
 CONTROL = re.compile("[\0-\x09\x0b-\x1f]")
 
 

@@ -33,10 +33,7 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.target import Outcome
 
-
 DEPTHS = [10, 900, 5_000, 100_000]
-
-
 NAMES = {
     "path": "../../../../tmp/escaped",
     "absolute": "/etc/passwd",
@@ -53,8 +50,6 @@ NAMES = {
     "one space": " ",
     "a word of the SDK's": "__else__",
 }
-
-
 FORGERIES = {
     "line end": "x\n2026-01-01 ERROR forged",
     "return": "x\rforged",
@@ -399,11 +394,7 @@ VALUES = {
     "digest": "0" * 64,
     "nothing": None,
 }
-
-
 WRITTEN = {"1e400": "1e400", "a precise number": "0.1000000000000000055511151231257827"}
-
-
 UNREADABLE = {"5,000 digits": "1" * 5000, "an exponent of 20 digits": "1e99999999999999999999"}
 
 
@@ -519,8 +510,6 @@ def test_a_key_that_changes_in_mid_stream(target: Target, tiktok: Client) -> Non
 # Our own entry in STATE
 
 GOOD_ENTRY = {"audience_id": "1", "origin": "set", "ledger": "x", "commit": 1, "parts": {}, "desired": 5}
-
-
 ENTRIES = {
     "wrong types": {name: [[{}]] for name in GOOD_ENTRY},
     "no object": 5,

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.target import Target
 
-
 TABLE = "public-customers"
 
 

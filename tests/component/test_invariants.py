@@ -28,13 +28,8 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.target import Outcome, Target
 
-
 KEY = "target-tiktok-audiences"
-
-
 METHODS = ("append-only", "upsert", "overwrite")
-
-
 UPDATE = "/dmp/custom_audience/update/"
 
 

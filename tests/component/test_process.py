@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from support.emulator_client import Client
 
-
 BARE_TARGET = Path(__file__).parents[2] / "benchmarks/sdk_default.py"
 
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.target import Target
 
-
 COLUMNS = 80
 
 

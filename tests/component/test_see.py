@@ -28,10 +28,7 @@ if TYPE_CHECKING:
 
     from target_tiktok_audiences.ledger.snapshot import LedgerSnapshot
 
-
 APP = {"app_id": "emulator-app", "app_secret": "emulator-secret"}
-
-
 CONFIG = ("--config", "config.json")
 
 

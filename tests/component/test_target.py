@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.target import Target
 
-
 KEY = "target-tiktok-audiences"
 
 

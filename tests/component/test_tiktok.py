@@ -46,16 +46,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-
 NOW = datetime(2026, 11, 22, 20, 30, tzinfo=UTC)
 
 
 EMAIL = CalculateType.EMAIL_SHA256
-
-
 UPLOAD, CREATE, UPDATE, LIST = (f"/dmp/custom_audience/{name}/" for name in ("file/upload", "create", "update", "list"))
-
-
 UNFINISHED = (
     "This replace operation is rejected as there is an existing unfinished replace operation for this audience."
     " Please wait until the current operation completes on this audience before re trying. Recommend no more than one"

@@ -15,16 +15,9 @@ from docs import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-
 SUITE = ROOT / "benchmarks/suite.py"
-
-
 SMALL = ["--records", "3000", "--slow", "2000", "--few", "1000", "--many", "2000"]
-
-
 ONCE = ["--rounds", "1", "--large-rounds", "1", "--starts", "1"]
-
-
 TITLES = {
     "email phone narrow sdk condor floor-condor jsonl csv": ["E.164 phones", "SDK's defaults (scaled from 2,000)"],
     "startup append overwrite": ["`--version` |", "`append-only` of 200 onto 2,000 |", "1 % changed |"],

@@ -18,18 +18,13 @@ if TYPE_CHECKING:
     from support.connecting import Running
     from support.emulator_client import Client
 
-
 pytestmark = pytest.mark.xdist_group("chromium")  # which is started once
 
 PHONE = {"width": 360, "height": 740}
-
-
 MANY = [
     {"advertiser_id": str(7100000000000000000 + n), "name": f"Branch {n:04}", "country": "DE" if n % 2 else "FR"}
     for n in range(2000)
 ]
-
-
 SOME = [
     {"advertiser_id": ADVERTISER, "name": "Harbour Books", "country": "GB"},
     {"advertiser_id": OTHER_ADVERTISER, "name": "Harbour Books Deutschland", "country": "DE"},
@@ -42,8 +37,6 @@ SOME = [
         "status": "STATUS_PENDING_CONFIRM",
     },
 ]
-
-
 CONTRAST = """() => {
   const channels = (text) => text.match(/[\\d.]+/g).map(Number);
   const luminance = (rgb) => {

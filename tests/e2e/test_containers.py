@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.s3 import S3
 
-
 GRACE_S = 10
 """What Docker and Amazon's tasks give between SIGTERM and SIGKILL at the least."""
 
@@ -35,11 +34,7 @@ mount --bind / / && mount -o remount,bind,ro / || exit
 for folder in $WRITABLE; do mount -t tmpfs -o size=64m tmpfs "$folder" || exit; done
 exec "$@"
 """
-
-
 UNSHARE = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", MAKE, "sh"]
-
-
 TARGET = [sys.executable, "-m", "target_tiktok_audiences"]
 
 

@@ -18,18 +18,11 @@ if TYPE_CHECKING:
 
     from customers import Customer
 
-
 pytestmark = pytest.mark.xdist_group("end to end")  # one database and one Meltano project for all
 
 ROWS = 5000
-
-
 STREAM = "public-customers"
-
-
 BY_EMAIL, BY_PHONE = "Customers by e-mail", "Customers by phone"
-
-
 CHANGING = ("/file/upload/", "/create/", "/update/", "/delete/")
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.target import Target
 
-
 pytestmark = pytest.mark.xdist_group("end to end")  # Meltano is heavy: not beside the other projects
 
 NOW = datetime.now(UTC)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from support.target import Target
 
-
 pytestmark = pytest.mark.xdist_group("chromium")  # which is started once
 
 MOST_BYTES = 2_000_000

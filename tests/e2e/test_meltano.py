@@ -27,33 +27,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-
 pytestmark = pytest.mark.xdist_group("end to end")  # Meltano is heavy: not beside the other project
 
 MELTANO = ROOT / ".venv-meltano" / "bin"
-
-
 STREAM = "public-customers"
-
-
 STATE_ID = f"dev:tap-postgres-to-{TARGET}"
-
-
 CUSTOMERS = f"{ADVERTISER}/Customers"
-
-
 CHANGING = ("/file/upload/", "/create/", "/update/", "/delete/")
-
-
 USUAL_URL = "http://127.0.0.1:8765"
-
-
 DEADLINE_S = 120
-
-
 FOREIGN = ("MELTANO_ENVIRONMENT", "MELTANO_PROJECT_", "TARGET_TIKTOK_AUDIENCES_")
-
-
 HARMLESS = ("No state was found", "Running state operation", "Testing a loader", "stateless run", "key doesn't exist")
 """What Meltano warns of without need."""
 

@@ -31,24 +31,15 @@ if TYPE_CHECKING:
 
     from support.emulator_client import Client
 
-
 pytestmark = [
     pytest.mark.xdist_group("packaging"),
     pytest.mark.skipif((ROOT / ".venv/uv-unfit").exists(), reason="uv cannot reach the package registry here"),
 ]
 
 PACKAGE = "target_tiktok_audiences"
-
-
 DISTRIBUTION = f"{PACKAGE}-{__version__}"
-
-
 EXTRAS = {"azure", "emulator", "gcs", "history", "parquet", "s3"}
-
-
 KINDS_OF_CHANGE = ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
-
-
 LEFT_OUT = {"adlfs", "gcsfs", "hypothesis", "matplotlib", "pyarrow", "pytest", "s3fs", "starlette", "uvicorn"}
 """What only extras and development need."""
 

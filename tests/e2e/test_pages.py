@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.target import Target
 
-
 PLAYED = {
     ("README.md", "scripts/demo"): "test_demo.py::test_every_act_comes_true",
     ("README.md", "meltano add"): "test_meltano.py::test_the_readmes_commands_are_those_of_the_page",
@@ -73,14 +72,8 @@ PLAYED = {
     ("examples/spark/README.md", "spark-submit"): "test_spark.py::test_spark_makes_the_digests_that_records_make",
 }
 """Blocks that are tested elsewhere: the page and words of the block, and the test. All others are tested here."""
-
-
 COMMAND = re.compile(r"(?:\$|curl|meltano|scripts/\w+|target-tiktok-audiences) [a-z-]")
-
-
 TAPS = {"extractors"}
-
-
 MELTANO = {"plugins", "environments", "default_environment", "jobs", "schedules", "state_backend"}
 
 
@@ -99,11 +92,7 @@ def typed(page: str) -> list[tuple[str, str]]:
 
 
 HEAVY = [pytest.mark.xdist_group("end to end")]  # Meltano is heavy: not beside the other projects
-
-
 ALL = [block for page in PAGES for block in blocks(page)]
-
-
 TYPED = [
     pytest.param(page, marks=HEAVY if any("meltano" in command for command, _ in typed(page)) else [])
     for page in PAGES

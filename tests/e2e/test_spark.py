@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.target import Outcome, Target
 
-
 pytestmark = [
     pytest.mark.xdist_group("spark"),  # which is started once
     pytest.mark.skipif(
@@ -35,11 +34,7 @@ pytestmark = [
     ),
     pytest.mark.skipif(shutil.which("java") is None, reason="SPARK IS NOT TESTED: this machine has no Java"),
 ]
-
-
 ROWS = 3000
-
-
 ODD = [*(value for value in HOSTILE if not re.search("[\ud800-\udfff]", value)), None, " ", "Ä@ö.example"]
 
 

@@ -42,10 +42,7 @@ if TYPE_CHECKING:
     from customers import Customer
     from support.emulator_client import Client
 
-
 PAGE = ROOT / "docs/reference/taps.md"
-
-
 TEXT = PAGE.read_text()
 
 
@@ -53,16 +50,12 @@ BEGIN, END = "<!-- seen: begin (tests/e2e/test_taps.py) -->\n", "<!-- seen: end 
 
 
 VERSIONS = dict(pin.split("==") for pin in (*SDK, *SINGER_PYTHON, *FILES))
-
-
 CHANGING = ("/file/upload/", "/create/", "/update/", "/delete/")
 
 NOW = datetime.now(UTC)
 
 
 ROWS = 1500
-
-
 NEWCOMERS, CHANGED, LEAVERS = range(ROWS + 1, ROWS + 31), range(101, 121), range(1, 16)
 
 
@@ -84,8 +77,6 @@ def as_they_are(rows: Iterable[Customer]) -> set[str]:
 
 Wanted = dict[str, "Callable[[Iterable[Customer]], set[str]]"]
 """For each audience, who of a table should be in it."""
-
-
 WANTED: dict[str, Wanted] = {
     "plain": {"everybody": everybody},
     "filtered": {"nine in ten": nine_in_ten},

@@ -15,11 +15,7 @@ import yaml
 from docs import ROOT, about
 
 WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github/workflows").glob("*.yml")}
-
-
 JOBS = {f"{name} {job}": it for name, workflow in WORKFLOWS.items() for job, it in workflow["jobs"].items()}
-
-
 RECIPES = re.findall(r"^([a-z]+)(?: .*)?:$", (ROOT / "justfile").read_text(), re.MULTILINE)
 
 

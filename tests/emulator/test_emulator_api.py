@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from support.emulator_client import Client
 
-
 AUDIENCES = "/dmp/custom_audience"
 
 
@@ -64,8 +63,6 @@ def test_an_unknown_token_is_refused(tiktok: Client, token: str) -> None:
 
 
 READING = ["list", "get"]
-
-
 CHANGING = ["file/upload", "create", "update", "delete"]
 
 

@@ -17,7 +17,6 @@ from target_tiktok_audiences.tiktok.models import CalculateType, UpdateAction
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-
 NOT_EDITABLE = "Audience is not editable, please check audience status"
 
 

@@ -15,13 +15,8 @@ if TYPE_CHECKING:
 
     from support.emulator_client import Client
 
-
 CREATE = "/dmp/custom_audience/create/"
-
-
 UPDATE = "/dmp/custom_audience/update/"
-
-
 USER = "/user/info/"
 
 

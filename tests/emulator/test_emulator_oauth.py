@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
     from support.emulator_client import Client
 
-
 APP = {"app_id": "emulator-app", "secret": "emulator-secret"}
-
-
 REDIRECT = "http://127.0.0.1:9/callback?keep=this"
 
 

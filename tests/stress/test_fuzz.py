@@ -40,16 +40,11 @@ if TYPE_CHECKING:
 
     from target_tiktok_audiences.ledger.staging import Part
 
-
 LONG = bool(os.environ.get("TEST_LONG"))
 
 
 BLOCK_READ, BLOCK_RUN = 2500, 50
-
-
 READ = [int(ONE) // BLOCK_READ] if ONE else range(400 if LONG else 6)
-
-
 RUN = [int(ONE) // BLOCK_RUN] if ONE else range(100 if LONG else 4)
 
 

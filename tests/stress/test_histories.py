@@ -15,10 +15,7 @@ from target_tiktok_audiences.target import TargetTikTokAudiences
 if TYPE_CHECKING:
     from pathlib import Path
 
-
 LONG = bool(os.environ.get("TEST_LONG"))
-
-
 SEEDS = range(100 if LONG else 2)
 
 

@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.target import Target
 
-
 METHODS = ("append-only", "upsert", "overwrite")
-
-
 AROUND_THE_CALL = {"intent", "call", "outcome", "state"}
 
 ON_A_DISK = [step for step in STEPS if step not in {"reserve", "save"}]

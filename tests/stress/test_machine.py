@@ -43,16 +43,9 @@ if TYPE_CHECKING:
     from support.emulator_client import Client
     from support.target import Target
 
-
 DEADLINE_S = 60
-
-
 NEW_USER, NEW_MOUNTS, PRIVATE_AND_BELOW = 0x10000000, 0x00020000, 0x44000
-
-
 PAGE = 4096
-
-
 REMOUNT_READ_ONLY = 0x21
 
 
@@ -214,8 +207,6 @@ def begun(target: Target, source: Source) -> None:
 
 
 LONG = bool(os.environ.get("TEST_LONG"))
-
-
 FULL_FROM = STEPS if LONG else ["stage", "commit", "intent", "outcome", "journal", "close"]
 
 

@@ -24,13 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-
 SECONDS = float(os.environ.get("SOAK_SECONDS", "1800" if os.environ.get("TEST_LONG") else "30"))
-
-
 SOAKED = tuple(Mood(mood.faults, mood.kills / 2, mood.paths, deaths=0.3, jumps=0.2) for mood in MOODS)
-
-
 NEVER = ("lost", "wrong", "duplicates")
 
 

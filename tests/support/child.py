@@ -31,14 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from multiprocessing.connection import Connection
 
-
 DEADLINE_S = 30
-
-
 _ONE_AT_A_TIME = Lock()
 """Of two threads that ask how a process ended one would be told nonsense."""
-
-
 Kill = tuple[str, str, int]
 """A step, before or after it, and how often it comes before that."""
 

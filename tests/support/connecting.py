@@ -20,20 +20,11 @@ if TYPE_CHECKING:
 
     from support.emulator_client import Client
 
-
 COMMAND = [sys.executable, "-m", "target_tiktok_audiences", "connect"]
-
-
 SECRET = "emulator-5ecretOfTheApp"
-
-
 APP = {"app_secret": SECRET}
 """What an emulator must be started with."""
-
-
 TOKEN_LINE = "TARGET_TIKTOK_AUDIENCES_ACCESS_TOKEN="
-
-
 PATIENCE_S = 30
 
 

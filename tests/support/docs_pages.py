@@ -15,10 +15,7 @@ if TYPE_CHECKING:
 
     from jsonschema.protocols import Validator
 
-
 README = (ROOT / "README.md").read_text()
-
-
 DEFINITION = "docs/target-tiktok-audiences.yml"
 
 

@@ -15,16 +15,9 @@ from target_tiktok_audiences.emulator.server import serve
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-
 ADVERTISER = "7000000000000000001"
-
-
 OTHER_ADVERTISER = "7000000000000000002"
-
-
 TOKEN = "emulator-token"
-
-
 NOWHERE = "http://127.0.0.1:9/open_api/v1.3"
 """For runs that never get as far as TikTok; nobody listens there."""
 

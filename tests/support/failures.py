@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from support.target import Outcome
 
-
 TEXT = {"type": "string"}
 
 

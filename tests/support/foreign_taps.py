@@ -25,22 +25,13 @@ if TYPE_CHECKING:
 
     from customers import Customer
 
-
 SDK = ("meltanolabs-tap-postgres==0.10.0", "meltano-map-transform==0.12.3")
-
-
 SINGER_PYTHON = ("pipelinewise-tap-postgres==2.1.0", "pipelinewise-tap-mysql==1.6.0")
-
-
 FILES = ("tap-spreadsheets==1.1.2",)
 """What is installed together, in versions that the page of taps tells of."""
 
 DEADLINE_S = 120
-
-
 PACKAGE = "target_tiktok_audiences"
-
-
 FOREIGN = ("MELTANO_", "TAP_", "TARGET_TIKTOK_AUDIENCES_", "PYTHONPATH")
 
 

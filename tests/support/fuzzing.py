@@ -21,7 +21,6 @@ from target_tiktok_audiences.runtime.logs import quiet_noisy_loggers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
 ONE = os.environ.get("FUZZ_CASE")
 
 

@@ -14,14 +14,9 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-
 PHONE = "+1657555900"
 """Phone numbers of the streams begin so; with a digit more they must be in nothing that a run writes."""
-
-
 ROW_KEY = "marker/key/"
-
-
 TEXT = {"type": ["string", "null"]}
 
 
@@ -49,16 +44,10 @@ def ours(name: str) -> dict[str, Any]:
 
 
 TITLED = schema()
-
-
 TITLED["schema"]["title"] = "Customers"
-
-
 NESTED = schema(
     person={"type": "object", "properties": {"email": TEXT, "tags": {"type": "array", "items": TEXT}}}, id=TEXT
 )
-
-
 BATCH = {"type": "BATCH", "stream": STREAM, "encoding": {"format": "jsonl"}, "manifest": ["file:///etc/passwd"]}
 
 CORPORA = {
@@ -125,8 +114,6 @@ NAMES = [
     *("type", "stream", "record", "schema", "value", "properties", "key_properties", "bookmarks", "title", "$ref"),
     *("anyOf", "email", "phone", "id", "person", "_sdc_deleted_at", "a.b", "", "\ud800", "../../x", "*", KEY),
 ]
-
-
 VALUES: list[Any] = [
     *(None, True, False, 0, -1, 5, 2**64, 10**400, 1.5, -0.0, 1e308, float("nan"), float("-inf")),
     *("", " ", "\0", "\ud800", "x\n2026-01-01 ERROR forged", "\x1b[31m", "\u202e", "a" * 5000, "." * 900),
@@ -135,18 +122,10 @@ VALUES: list[Any] = [
     *(email(77), f"{PHONE}5", f"{ROW_KEY}1", "0" * 64, [], {}, [[]], [{}], {"": {}}, ["string"], {"type": "string"}),
     *([email(78)], {"email": email(79)}, {"$ref": "#"}, {"$ref": "file:///etc/passwd"}, {"pattern": "("}),
 ]
-
-
 DEEP: Any = None
-
-
 for _ in range(150):
     DEEP = [DEEP]
-
-
 VALUES.append(DEEP)
-
-
 LINES = [
     *(b"", b" ", b"\0", b"{}", b"[]", b"null", b'"x"', b"\xff\xfe", b"\xef\xbb\xbf{}", b"[" * 2000, b'{"a":' * 2000),
     *(

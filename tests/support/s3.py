@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-
 BUCKET = "ledgers"
-
-
 SECRET = "marker-secret-of-s3"
 
 

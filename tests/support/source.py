@@ -23,13 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-
 KEY = "target-tiktok-audiences"
-
-
 BASE, VARYING = "base", "customers"
-
-
 BASE_PEOPLE = 1050
 """So many never change: TikTok refuses what leaves fewer than 1,000."""
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from support.emulator_client import Client
 
-
 MARKER = "marker.person"
 """In every e-mail address of the tests; it must be in nothing that a run writes."""
 

@@ -22,16 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-
 EXECUTABLE = [sys.executable, "-m", "target_tiktok_audiences"]
-
-
 COLUMNS = 80
-
-
 PATIENCE_S = 30
-
-
 _STYLE = re.compile("\x1b\\[[0-9;]*m")
 
 

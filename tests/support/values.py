@@ -13,17 +13,11 @@ LONG = bool(os.environ.get("TEST_LONG"))
 
 
 DEVICE_ID = "5f3a2b18-9c4d-4e7f-b8e2-17d3a1e69b25"
-
-
 HASH = hashlib.sha256(b"janedoe@gmail.com").hexdigest()
-
-
 HASH_OF_NOTHING = hashlib.sha256(b"").hexdigest()
 
 
 ORDINARY = ["jane.doe+x@gmail.com", "+12015550123", "(201) 555-0123", "+442071838750", DEVICE_ID, HASH, HASH_OF_NOTHING]
-
-
 HOSTILE = [
     *("\0", "\0\0", "a@b.c\0", "\0a@b.c", "a@b.c\0d@e.f", f"{DEVICE_ID}\0", f"\0{HASH}", "+12015550123\0"),
     *(
@@ -43,8 +37,6 @@ HOSTILE = [
     *(HASH.upper(), f" {HASH}\n", HASH[:-1], HASH + "0", "0" * 64, "g" * 64, "\uff11" * 64, HASH_OF_NOTHING.upper()),
     *("+", "+1", "+999123456", "+1120155501", "+1201555", "+12015550123x5", "+1201555012\uff13"),
 ]
-
-
 TEXT = st.one_of(
     st.sampled_from(ORDINARY + HOSTILE),
     st.text(),
@@ -54,8 +46,6 @@ TEXT = st.one_of(
     st.uuids().map(str),
     st.binary(min_size=32, max_size=32).map(bytes.hex),
 )
-
-
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
     lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(), values, max_size=3),

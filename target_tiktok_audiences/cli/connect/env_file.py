@@ -15,7 +15,6 @@ from target_tiktok_audiences.runtime.files import write_atomic
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-
 ACCESS_TOKEN = "TARGET_TIKTOK_AUDIENCES_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
 ADVERTISER_ID = "TARGET_TIKTOK_AUDIENCES_ADVERTISER_ID"
 _FORMS = "--save accepts env, env:PATH or meltano."

@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.tiktok.models import Advertiser
     from target_tiktok_audiences.tiktok.oauth import Token
 
-
 _AGAIN = "Run the command again, and approve"
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from target_tiktok_audiences.tiktok.models import Advertiser
 
-
 _MOST_LINES = 8
 
 

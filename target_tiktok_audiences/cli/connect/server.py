@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from target_tiktok_audiences.cli.connect.page import PageState
 
-
 HOST = "127.0.0.1"
 _LARGEST_FORM = 10_000
 _CHECK_SIGNALS_S = 0.5

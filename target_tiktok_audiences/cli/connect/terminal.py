@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from target_tiktok_audiences.tiktok.models import Advertiser
 
-
 _LONGEST_LIST = 20
 _HEADINGS = {"number": "#", "name": "Name", "id": "Advertiser id", "country": "Country", "status": "Status"}
 

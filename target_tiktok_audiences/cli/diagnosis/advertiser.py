@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.cli.diagnosis.model import Access, Evidence
     from target_tiktok_audiences.tiktok.errors import TikTokError
 
-
 _ENABLED = "STATUS_ENABLE"
 
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.cli.diagnosis.model import Evidence
     from target_tiktok_audiences.sync.overview import Entry
 
-
 OVERDUE_AFTER = timedelta(hours=72)
 MANY_REJECTS = 5
 """Percent of the identifiers."""

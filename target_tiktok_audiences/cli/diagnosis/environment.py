@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.cli.diagnosis.model import Evidence
     from target_tiktok_audiences.tiktok.errors import TikTokError
 
-
 CLOCK_MAY_DIFFER = timedelta(minutes=5)
 
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from target_tiktok_audiences.ledger.snapshot import LedgerSnapshot
 
 SCOPE = "Permission error: The access token lacks the required scope for endpoint '/x/(method=GET)'."
-
-
 NOT_OURS = "No permission to operate advertiser 1."
 
 

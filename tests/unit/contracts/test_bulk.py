@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from target_tiktok_audiences.contracts.contract import Contract, Digester
 
-
 EMAIL = CONTRACTS["EMAIL_SHA256"]
 
 

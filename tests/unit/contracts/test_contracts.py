@@ -18,13 +18,8 @@ from target_tiktok_audiences.contracts.rejection import Rejected, Rejection
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
 EMAIL, PHONE, GAID, IDFA = CONTRACTS.values()
-
-
 DEVICE_ID = "5f3a2b18-9c4d-4e7f-b8e2-17d3a1e69b25"
-
-
 HASH = hashlib.sha256(b"janedoe@gmail.com").hexdigest()
 
 

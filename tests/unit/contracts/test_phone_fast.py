@@ -21,20 +21,11 @@ from target_tiktok_audiences.contracts.rejection import Rejected, Rejection
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-
 LONG = bool(os.environ.get("TEST_LONG"))
-
-
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
-
-
 CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
-
-
 FORMS = range(4)
 """E.164, international, national and RFC 3966, as phonenumbers counts them."""
-
-
 assert phonenumbers.PhoneNumberFormat.to_string(max(FORMS)) == "RFC3966"
 
 

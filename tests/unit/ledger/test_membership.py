@@ -49,7 +49,6 @@ from target_tiktok_audiences.sync.plan import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
 LIMITS = Limits(min_audience_size=1000, max_reject_percent=50)
 
 

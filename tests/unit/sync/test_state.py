@@ -26,8 +26,6 @@ AUDIENCES = {
     ),
     "7#17": AudienceEntry(audience_id="17", origin="set"),
 }
-
-
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
